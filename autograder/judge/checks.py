@@ -1,0 +1,107 @@
+"""What a `checks.py` is written with: cases, named properties, and the reference that decides.
+
+A `checks.py` holds
+    reference(**arguments)      the right answer, for any float dtype: called in float64 as the oracle and in the case's
+                                own dtype to learn how large an error plain arithmetic makes (`tilewise.testing`)
+    @prop functions             one for each [property.NAME] of exercise.toml: given a Draw, yield cases, smallest first
+and for contract = "state", where the judge calls init, update (once a tile) and finish in processes that share nothing,
+    start(**arguments)          the arguments of init
+    tiles(**arguments)          a list: the arguments of each update, after the state
+    state_bytes(**arguments)    how large the state may be, in bytes
+    reference_states(**arguments)   the state after each tile: a list of tuples; read by @prop(states=True) only
+    reference then gives what finish returns.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+Argument = torch.Tensor | int | float | bool | str | None
+
+
+class Case:
+    """One input. Arguments are passed by position, in the order written; the names are for the reader of a verdict."""
+
+    def __init__(self, **arguments: Argument) -> None:
+        self.arguments = arguments
+
+    @property
+    def size(self) -> int:
+        """How many numbers the case holds; the smallest failing case is the one that a student is shown."""
+        return sum(a.numel() if isinstance(a, torch.Tensor) else 1 for a in self.arguments.values())
+
+    def __str__(self) -> str:
+        def describe(value: Argument) -> str:
+            if isinstance(value, torch.Tensor):
+                return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+            return repr(value)
+
+        return ", ".join(f"{name}={describe(value)}" for name, value in self.arguments.items())
+
+
+class Draw:
+    """The judge's own source of inputs; the same seed draws the same cases on every machine."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def normal(self, *shape: int, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:
+        """Draw float32 numbers of the given shape from N(shift, scale^2)."""
+        return torch.randn(*shape, generator=self._generator) * scale + shift
+
+    def integer(self, low: int, high: int) -> int:
+        """Draw one integer with low <= n <= high."""
+        return int(torch.randint(low, high + 1, (), generator=self._generator))
+
+
+@dataclass(frozen=True)
+class Property:
+    """One named property: draws its own cases; `states` compares the state after every tile as well."""
+
+    name: str
+    cases: Callable[[Draw], Iterable[Case]]
+    states: bool = False
+
+
+@dataclass(frozen=True)
+class Checks:
+    """A loaded `checks.py`."""
+
+    properties: dict[str, Property]
+    reference: Callable[..., Any]
+    start: Callable[..., tuple] | None = None
+    tiles: Callable[..., list[tuple]] | None = None
+    state_bytes: Callable[..., int] | None = None
+    reference_states: Callable[..., list[tuple]] | None = None
+
+
+def prop(function: Callable[[Draw], Iterator[Case]] | None = None, *, states: bool = False) -> Any:
+    """Mark a generator of cases as the property of that name."""
+
+    def mark(f: Callable[[Draw], Iterator[Case]]) -> Callable[[Draw], Iterator[Case]]:
+        f._property = Property(f.__name__, f, states)  # type: ignore[attr-defined]
+        return f
+
+    return mark if function is None else mark(function)
+
+
+def load_checks(path: Path) -> Checks:
+    """Import a `checks.py`; raise ValueError that names what it lacks."""
+    spec = importlib.util.spec_from_file_location(f"_checks_{path.parent.parent.name}_{path.parent.name}", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path}: is not a Python file")
+    module: ModuleType = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = [value._property for value in vars(module).values() if hasattr(value, "_property")]
+    if not found or not hasattr(module, "reference"):
+        raise ValueError(f"{path}: needs a function `reference` and at least one @prop; see autograder/judge/checks.py")
+    parts = {name: getattr(module, name, None) for name in ("start", "tiles", "state_bytes", "reference_states")}
+    return Checks(properties={p.name: p for p in found}, reference=module.reference, **parts)

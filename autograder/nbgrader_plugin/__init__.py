@@ -1,0 +1,1 @@
+"""Make nbgrader's own commands and formgrader grade with the judge."""

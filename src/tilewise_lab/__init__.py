@@ -1,0 +1,1 @@
+"""What a notebook imports: `check`, `quiz`, `picked`, `hint`, `progress`."""
