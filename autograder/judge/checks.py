@@ -10,6 +10,13 @@ and for contract = "state", where the judge calls init, update (once a tile) and
     state_bytes(**arguments)    how large the state may be, in bytes
     reference_states(**arguments)   the state after each tile: a list of tuples; read by @prop(states=True) only
     reference then gives what finish returns.
+
+@prop(meter=True) asks for more than right outputs: how much is touched at once. For these cases the worker reports
+`largest_temporary`, the largest number of elements that any one torch operator read or produced while the student's
+function ran. Operators that only move numbers count for nothing: allocation and filling, views, copies and casts,
+cat, stack, pad. The case passes when its outputs are right and the report is at most
+    largest_temporary(**arguments)  the allowed number of elements
+and a known-wrong solution behaves alike on it when its outputs agree and it, too, reports more than is allowed.
 """
 
 from __future__ import annotations
@@ -64,11 +71,15 @@ class Draw:
 
 @dataclass(frozen=True)
 class Property:
-    """One named property: draws its own cases; `states` compares the state after every tile as well."""
+    """One named property: draws its own cases.
+
+    states: compare the state after every tile as well.   meter: bound the largest temporary as well.
+    """
 
     name: str
     cases: Callable[[Draw], Iterable[Case]]
     states: bool = False
+    meter: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,13 +92,14 @@ class Checks:
     tiles: Callable[..., list[tuple]] | None = None
     state_bytes: Callable[..., int] | None = None
     reference_states: Callable[..., list[tuple]] | None = None
+    largest_temporary: Callable[..., int] | None = None
 
 
-def prop(function: Callable[[Draw], Iterator[Case]] | None = None, *, states: bool = False) -> Any:
+def prop(function: Callable[[Draw], Iterator[Case]] | None = None, *, states: bool = False, meter: bool = False) -> Any:
     """Mark a generator of cases as the property of that name."""
 
     def mark(f: Callable[[Draw], Iterator[Case]]) -> Callable[[Draw], Iterator[Case]]:
-        f._property = Property(f.__name__, f, states)  # type: ignore[attr-defined]
+        f._property = Property(f.__name__, f, states, meter)  # type: ignore[attr-defined]
         return f
 
     return mark if function is None else mark(function)
@@ -103,5 +115,12 @@ def load_checks(path: Path) -> Checks:
     found = [value._property for value in vars(module).values() if hasattr(value, "_property")]
     if not found or not hasattr(module, "reference"):
         raise ValueError(f"{path}: needs a function `reference` and at least one @prop; see autograder/judge/checks.py")
-    parts = {name: getattr(module, name, None) for name in ("start", "tiles", "state_bytes", "reference_states")}
+    optional = ("start", "tiles", "state_bytes", "reference_states", "largest_temporary")
+    parts = {name: getattr(module, name, None) for name in optional}
+    for p in found:
+        for flag, needed in ((p.states, "reference_states"), (p.meter, "largest_temporary")):
+            if flag and parts[needed] is None:
+                raise ValueError(
+                    f"{path}: property {p.name!r} needs a function `{needed}`; see autograder/judge/checks.py"
+                )
     return Checks(properties={p.name: p for p in found}, reference=module.reference, **parts)
