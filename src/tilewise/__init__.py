@@ -1,1 +1,26 @@
-"""Reference implementations of softmax and attention. Knows nothing of the course."""
+"""Reference implementations of softmax and attention. Knows nothing of the course.
+
+`import tilewise` is cheap: torch is imported with the first name that is used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "naive_softmax": "softmax",
+    "safe_softmax": "softmax",
+    "online_softmax": "softmax",
+    "logsumexp": "softmax",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tilewise' has no attribute {name!r}; it has: {', '.join(__all__)}")
+    return getattr(import_module(f"tilewise.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
