@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import re
 import tomllib
@@ -76,23 +77,23 @@ class Exercise(Model):
     folder: Path
     statement: Text
 
-    @property
+    @builtins.property
     def id(self) -> str:
         return f"{self.chapter}.{self.name}"
 
-    @property
+    @builtins.property
     def points(self) -> float:
         return sum(p.points for p in self.properties.values())
 
-    @property
+    @builtins.property
     def properties(self) -> dict[str, PropertyText]:
         return self.property
 
-    @property
+    @builtins.property
     def solution_path(self) -> Path:
         return self.folder / "solution.py"
 
-    @property
+    @builtins.property
     def checks_path(self) -> Path:
         return self.folder / "checks.py"
 
@@ -209,6 +210,17 @@ class Chapter(Model):
         return slug_of(self.folder.name)
 
 
+class Term(Model):
+    """One entry of `glossary.toml`: its symbol in LaTeX and name in code, where it has them, and the word to use."""
+
+    id: Slug
+    symbol: str = ""
+    code: str = ""
+    en: NonEmpty
+    zh: NonEmpty
+    note: Text | None = None
+
+
 class Part(Model):
     slug: Slug
     title: Text
@@ -272,6 +284,16 @@ def load_course(root: Path | None = None) -> Course:
     return _validated(Course, file, raw | {"root": root})
 
 
+def load_glossary(root: Path) -> tuple[Term, ...]:
+    """Read `glossary.toml`; raise CourseError for the first wrong entry."""
+    file = root / "glossary.toml"
+    raw = _read_toml(file)
+    _refuse_unknown(file, raw, {"term"})
+    terms = tuple(_validated(Term, file, term, prefix=f"term[{i}]") for i, term in enumerate(raw.get("term", [])))
+    _unique(file, "term.id", [term.id for term in terms])
+    return terms
+
+
 def load_chapter(folder: Path) -> Chapter:
     """Read one chapter folder; raise CourseError for the first wrong file."""
     file = folder / "chapter.toml"
@@ -284,9 +306,7 @@ def load_chapter(folder: Path) -> Chapter:
         _refuse(file, raw, reserved)
     quiz_file = folder / "quiz.toml"
     quiz = _read_toml(quiz_file)
-    unknown = set(quiz) - {"question"}
-    if unknown:
-        raise CourseError(quiz_file, sorted(unknown)[0], "is not a known key", "Only [[question]] tables belong here")
+    _refuse_unknown(quiz_file, quiz, {"question"})
     questions = [
         _validated(Question, quiz_file, q | {"chapter": chapter}, prefix=f"question[{i}]")
         for i, q in enumerate(quiz.get("question", []))
@@ -339,7 +359,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 
 def _both_languages(folder: Path, stem: str) -> dict[str, str]:
-    texts = {}
+    texts: dict[str, str] = {}
     for language in LANGUAGES:
         file = folder / f"{stem}.{language}.md"
         if not file.is_file():
@@ -382,6 +402,12 @@ def _remedy(error: Any) -> str:
 def _refuse(file: Path, raw: dict[str, Any], key: str) -> None:
     if key in raw:
         raise CourseError(file, key, "is not a known key", "Remove it, or mend its spelling")
+
+
+def _refuse_unknown(file: Path, raw: dict[str, Any], known: set[str]) -> None:
+    if unknown := sorted(set(raw) - known):
+        tables = ", ".join(f"[[{key}]]" for key in sorted(known))
+        raise CourseError(file, unknown[0], "is not a known key", f"Only {tables} tables belong here")
 
 
 def _unique(file: Path, key: str, values: list[str]) -> None:

@@ -6,6 +6,7 @@ Cell ids are names, not random numbers, so that the same course gives the same b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def home_notebook(course: Course, language: Language) -> NotebookNode:
     return _notebook(cells, {"format": FORMAT, "language": language})
 
 
-def check_parity(chapter: Chapter, notebooks: dict[str, NotebookNode]) -> None:
+def check_parity(chapter: Chapter, notebooks: Mapping[Language, NotebookNode]) -> None:
     """Raise CourseError unless the two notebooks differ in free markdown alone; the last line of defence."""
     if [_fixed(cell) for cell in notebooks["en"].cells] != [_fixed(cell) for cell in notebooks["zh"].cells]:
         problem = "the English and the Chinese notebook differ in more than free markdown"
@@ -92,8 +93,8 @@ def answer_stub(question_id: str) -> str:
 
 def key_of(question: Question) -> str | float | list[str]:
     """Give the right answer to a question, as a student would type it."""
-    if question.kind == "number":
-        return question.answer or 0.0
+    if question.kind == "number" and question.answer is not None:
+        return question.answer
     if question.kind == "ordering":
         return list(question.order)
     right = [option.key for option in question.options if option.correct]

@@ -7,13 +7,13 @@ that is one line `{{exercise NAME}}`, `{{quiz q1}}` or `{{written w1}}` is the p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from autograder.course.model import Chapter, CourseError
+from autograder.course.model import Chapter, CourseError, Language
 
 BLOCKS = ("exercise", "quiz", "written")
 RUN = "python run"
@@ -78,7 +78,7 @@ def check_blocks(chapter: Chapter, placed: list[tuple[str, str]], file: Path) ->
             raise CourseError(file, place, f"stands {times} times", "Give it one slide of its own, exactly once")
 
 
-def check_in_step(file: Path, texts: dict[str, str], key: str = "") -> None:
+def check_in_step(file: Path, texts: Mapping[Language, str], key: str = "") -> None:
     """Raise CourseError at the first structural difference between a text in English and in Chinese.
 
     file: the Chinese one, which is the one to blame. Compared: levels of headings, figures, and fenced blocks by their
@@ -91,7 +91,7 @@ def check_in_step(file: Path, texts: dict[str, str], key: str = "") -> None:
             raise CourseError(file, key, problem, "Keep headings, figures and code blocks the same in both languages")
 
 
-def check_slides_in_step(file: Path, slides: dict[str, list[Slide]]) -> None:
+def check_slides_in_step(file: Path, slides: Mapping[Language, list[Slide]]) -> None:
     """Raise CourseError unless both languages hold the same slides, blocks, demo code, headings and figures."""
     if len(slides["en"]) != len(slides["zh"]):
         counts = f"has {len(slides['zh'])} slides where English has {len(slides['en'])}"

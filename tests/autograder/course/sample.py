@@ -169,7 +169,7 @@ def variant(body: str) -> str:
 
 
 def _chapter_files() -> dict[str, str]:
-    grading = {number: "" for number in range(1, 5)} | {5: "graded = true\npoints = 1\n"}
+    grading = dict.fromkeys(range(1, 5), "") | {5: "graded = true\npoints = 1\n"}
     diagnoses = "".join(
         f'\n[wrong.{name}]\nen = "This is the mistake {name}."\nzh = "这是错误 {name}。"\n' for name in WRONG
     )
