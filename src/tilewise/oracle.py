@@ -16,8 +16,8 @@ def logsumexp(x: Tensor) -> Tensor:
 
 def softmax(x: Tensor) -> Tensor:
     """Give the softmax of each row. x: (..., columns) -> like x, float64; a row of -inf gives zeros."""
-    total = logsumexp(x)
-    return torch.exp(x.double() - torch.where(total == -torch.inf, 0.0, total)[..., None])
+    x = x.double()
+    return torch.softmax(x, dim=-1).masked_fill((x == -torch.inf).all(dim=-1, keepdim=True), 0.0)
 
 
 def visible(n_q: int, n_k: int, *, causal: bool) -> Tensor:

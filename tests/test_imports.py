@@ -1,0 +1,76 @@
+"""Imports point one way, tilewise <- autograder <- tilewise_lab, and the light parts stay light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = {
+    "tilewise": ROOT / "src" / "tilewise",
+    "autograder": ROOT / "autograder",
+    "tilewise_lab": ROOT / "src" / "tilewise_lab",
+}
+MUST_NOT_IMPORT = {
+    "tilewise": {"autograder", "tilewise_lab", "course"},
+    "autograder": {"tilewise_lab"},
+    "tilewise_lab": set(),
+}
+LIGHT = ("tilewise", "tilewise_lab", "tilewise_lab.cli", "autograder.course.model", "autograder.judge.client")
+
+
+def imported(file: Path) -> set[str]:
+    """Name the top-level packages that a file imports anywhere in it, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def offenders(folder: Path, forbidden: set[str]) -> dict[str, set[str]]:
+    """Map each Python file below the folder to the forbidden packages that it imports."""
+    found = {str(file.relative_to(folder)): imported(file) & forbidden for file in sorted(folder.rglob("*.py"))}
+    return {file: names for file, names in found.items() if names}
+
+
+def imports_torch(module: str) -> bool:
+    """Import a module in a fresh interpreter and say whether torch came along."""
+    code = f"import sys, {module}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, f"import {module} failed:\n{done.stderr}"
+    return done.stdout.split()[-1] == "True"
+
+
+@pytest.mark.parametrize("package", SOURCES)
+def test_imports_point_one_way(package: str) -> None:
+    assert list(SOURCES[package].rglob("*.py")), f"no Python file found in {SOURCES[package]}"
+    assert offenders(SOURCES[package], MUST_NOT_IMPORT[package]) == {}
+
+
+def test_the_scan_sees_an_import_inside_a_function(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "bad.py").write_text("def f():\n    from tilewise_lab.cli import main\n    return main\n")
+    (tmp_path / "good.py").write_text("import tilewise\n")
+    assert offenders(tmp_path, {"tilewise_lab"}) == {"deep/bad.py": {"tilewise_lab"}}
+
+
+@pytest.mark.parametrize("kind", ["solution.py", "wrong/*.py", "right/*.py"])
+def test_exercise_code_imports_only_what_a_worker_has(kind: str) -> None:
+    files = sorted((ROOT / "course").glob(f"*/*/{kind}"))
+    assert files
+    for file in files:
+        assert imported(file) <= {"torch", *sys.stdlib_module_names}, file
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_importing_it_does_not_import_torch(module: str) -> None:
+    assert not imports_torch(module)
+
+
+def test_the_probe_sees_torch_where_it_is_imported() -> None:
+    assert imports_torch("tilewise.softmax")
