@@ -19,8 +19,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from autograder.course.ids import answer_grade_id
-from autograder.course.model import LANGUAGES, Course, Exercise, Question
-from autograder.course.notebook import BEGIN, END, answer_stub, solution_cell_source
+from autograder.course.model import LANGUAGES, Course, Question
+from autograder.course.notebook import answer_stub
+from autograder.course.starter import BEGIN, END, solution_lines, starter_cell_source
 
 FIGURES = {".svg", ".png", ".jpg", ".webp"}
 NOTEBOOK_METADATA = {"kernelspec", "language_info", "tilewise"}
@@ -133,8 +134,8 @@ class _Scan:
 
 def _secrets(course: Course) -> Iterator[Secret]:
     for exercise in course.exercises.values():
-        solution, starter = _split_solution(exercise)
-        yield _secret(f"the solution of {exercise.id}", solution, starter)
+        starter = starter_cell_source(exercise)
+        yield _secret(f"the solution of {exercise.id}", "\n".join(solution_lines(exercise)), starter)
         yield _secret(f"checks.py of {exercise.id}", exercise.checks_path.read_text(encoding="utf-8"), starter)
         for name, path in exercise.variants("wrong").items():
             yield _secret(f"the wrong solution {name} of {exercise.id}", path.read_text(encoding="utf-8"), starter)
@@ -163,19 +164,6 @@ def _is_distinctive(line: str) -> bool:
 def _whys(question: Question) -> Iterator[str]:
     for text in (*(option.why for option in question.options), *([question.why] if question.why else [])):
         yield from (text.en, text.zh)
-
-
-def _split_solution(exercise: Exercise) -> tuple[str, str]:
-    """Split a solved cell into (the lines between the marks, the lines outside). Not with nbgrader, on purpose."""
-    inside: list[str] = []
-    outside: list[str] = []
-    lines = outside
-    for line in solution_cell_source(exercise).splitlines():
-        if BEGIN in line or END in line:
-            lines = inside if BEGIN in line else outside
-        else:
-            lines.append(line)
-    return "\n".join(inside), "\n".join(outside)
 
 
 def _texts(value: Any, where: str = "notebook") -> Iterator[tuple[str, str]]:

@@ -29,11 +29,11 @@ from autograder.course.model import (
 )
 from autograder.course.slides import Piece, check_blocks, check_in_step, check_slides_in_step, read_slides
 from autograder.course.slides import blocks as blocks_of
+from autograder.course.starter import BEGIN, END, solution_cell_source
 from autograder.course.texts import closing, home_text, opening
 
 SETUP = "from tilewise_lab import check, hint, picked, progress, quiz"
 ANSWER_PLACE = "*Your answer · 你的回答*"
-BEGIN, END = "BEGIN SOLUTION", "END SOLUTION"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
@@ -66,23 +66,6 @@ def check_parity(chapter: Chapter, notebooks: Mapping[Language, NotebookNode]) -
     if [_fixed(cell) for cell in notebooks["en"].cells] != [_fixed(cell) for cell in notebooks["zh"].cells]:
         problem = "the English and the Chinese notebook differ in more than free markdown"
         raise CourseError(chapter.folder, "slides", problem, "Compare slides.en.md with slides.zh.md")
-
-
-def solution_cell_source(exercise: Exercise) -> str:
-    """Give the solved code of an exercise under its marker line; raise CourseError where no starter can come of it."""
-    file = exercise.solution_path
-    text = file.read_text(encoding="utf-8").strip("\n")
-    marker = f"# exercise: {exercise.id}"
-    first, _, rest = text.partition("\n")
-    if first.startswith("# exercise:"):
-        if first.strip() != marker:
-            raise CourseError(file, "line 1", f"is {first!r}", f"Write {marker!r}")
-        text = rest.strip("\n")
-    begins, ends = (sum(mark in line for line in text.splitlines()) for mark in (BEGIN, END))
-    if not begins or begins != ends:
-        problem = f"has {begins} lines with {BEGIN} and {ends} with {END}"
-        raise CourseError(file, "", problem, f"Put the solution between `### {BEGIN}` and `### {END}`")
-    return f"{marker}\n{text}"
 
 
 def answer_stub(question_id: str) -> str:

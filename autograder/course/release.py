@@ -19,8 +19,7 @@ from traitlets.config import Config
 
 from autograder.course.model import CourseError
 from autograder.course.notebook import answer_stub
-
-CODE_STUB = '# YOUR CODE HERE\nraise NotImplementedError("YOUR CODE HERE")'
+from autograder.course.starter import CODE_STUB
 
 
 class ClearSolutions(nbgrader_preprocessors.ClearSolutions):

@@ -64,6 +64,11 @@ def figures(text: str) -> list[str]:
     return [name for name in found if not re.match(r"[a-z][a-z0-9+.-]*:", name)]
 
 
+def outside_fences(text: str, file: Path) -> str:
+    """Give the lines of a markdown text that are not code."""
+    return "\n".join(line.text for line in _lines(text, file) if line.place == "outside")
+
+
 def check_blocks(chapter: Chapter, placed: list[tuple[str, str]], file: Path) -> None:
     """Raise CourseError unless the slides place every exercise and question of the chapter exactly once."""
     wanted = [("exercise", e.name) for e in chapter.exercises]

@@ -1,0 +1,121 @@
+"""The author's commands: `tilewise build` and `tilewise verify`. What is heavy is imported when a command runs."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from autograder.course.build import Drift
+    from autograder.course.verify import Row
+
+P = ParamSpec("P")
+R = TypeVar("R")
+CourseFolder = Annotated[Path | None, typer.Option("--course", help="The course folder; that of this installation.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the author's commands to the `tilewise` command."""
+    app.command()(build)
+    app.command()(verify)
+
+
+def with_clean_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Print a mistake in the course, or a judge that cannot run, as a message with exit status 2."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        from autograder.course.model import CourseError
+        from autograder.judge.client import JudgeError
+
+        try:
+            return command(*args, **kwargs)
+        except (CourseError, JudgeError) as error:
+            typer.secho(str(error), fg=typer.colors.RED, err=True)
+            raise typer.Exit(2) from None
+
+    return run
+
+
+@with_clean_errors
+def build(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when something would change.")] = False,
+    course: CourseFolder = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where notebooks/ and solutions/ lie; beside the course folder.")
+    ] = None,
+) -> None:
+    """Build the release and the solved notebooks, in both languages, from the course folder."""
+    from autograder.course.build import build as build_course
+    from autograder.course.build import check_build
+    from autograder.course.model import load_course
+
+    loaded = load_course(course)
+    target = out or loaded.root.parent
+    drift = check_build(loaded, target) if check else build_course(loaded, target)
+    _print_drift(drift, check)
+    if check and drift:
+        typer.secho("Run `tilewise build` and commit what it writes.", fg=typer.colors.RED, err=True)
+        raise typer.Exit(1)
+
+
+@with_clean_errors
+def verify(
+    chapters: Annotated[list[str] | None, typer.Argument(help="Chapters by slug or folder; all of them.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="How many judges at a time.")] = min(4, os.cpu_count() or 1),
+    seed: Annotated[int, typer.Option(help="Draws the inputs.")] = 1,
+    course: CourseFolder = None,
+) -> None:
+    """Prove the course: starters fail, solutions pass, every wrong solution gets its own diagnosis."""
+    from autograder.course.model import CourseError, load_course
+    from autograder.course.verify import verify as verify_course
+    from autograder.judge.client import Judge
+
+    loaded = load_course(course)
+    try:
+        wanted = [loaded.chapter(name) for name in chapters] if chapters else list(loaded.chapters)
+    except KeyError as error:
+        raise CourseError(loaded.root, "", str(error.args[0]), "Name one of them") from None
+    with ExitStack() as stack:
+        judges = [stack.enter_context(Judge(course=loaded.root)) for _ in range(jobs)]
+        rows = verify_course(loaded, wanted, judges, seed=seed)
+    if not print_report(rows, loaded.root):
+        raise typer.Exit(1)
+
+
+def print_report(rows: list[Row], root: Path) -> bool:
+    """Print a table, one line an item, then every finding with its remedy; tell whether there was none."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("item", "checked", "result")
+    for row in rows:
+        table.add_row(row.item, row.checked, f"[red]{len(row.findings)} to mend[/]" if row.findings else "[green]ok[/]")
+    console.print(table)
+    findings = [finding for row in rows for finding in row.findings]
+    for finding in findings:
+        file = finding.file.relative_to(root) if finding.file.is_relative_to(root) else finding.file
+        console.print(f"{file}: {finding.what}", style="red", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"    {finding.remedy}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{len(rows)} items, {len(findings)} to mend", style="bold")
+    return not findings
+
+
+def _print_drift(drift: Drift, check: bool) -> None:
+    words = {
+        "differ": ("differs from what the course gives", "changed"),
+        "missing": ("is missing", "new"),
+        "stray": ("is built from nothing", "removed"),
+    }
+    for kind, (found, done) in words.items():
+        for name in getattr(drift, kind):
+            typer.echo(f"{name}: {found if check else done}")
+    if not drift:
+        typer.echo("notebooks/ and solutions/ are what the course gives")
