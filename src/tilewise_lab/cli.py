@@ -9,17 +9,14 @@ import os
 import sysconfig
 from enum import StrEnum
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(name="tilewise", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
-if find_spec("autograder.cli"):
-    from autograder.cli import app as autograder_app
+from autograder.cli import app as autograder_app
 
-    app.add_typer(autograder_app)
+app = typer.Typer(name="tilewise", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
 
 class Interface(StrEnum):
@@ -60,6 +57,9 @@ def learn(
     except learning.LearnError as error:
         typer.secho(str(error), fg=typer.colors.RED, err=True)
         raise typer.Exit(1) from None
+
+
+app.add_typer(autograder_app)  # after the learner's own: help lists the commands in this order
 
 
 def main() -> None:
