@@ -275,8 +275,11 @@ def load_course(root: Path | None = None) -> Course:
     raw = _read_toml(file)
     if (found := raw.pop("format", None)) != FORMAT:
         raise CourseError(file, "format", f"is {found!r}, this version reads {FORMAT}", f"Write format = {FORMAT}")
-    raw["parts"] = raw.pop("part", [])
-    names = [name for part in raw["parts"] if isinstance(part, dict) for name in part.get("chapters", [])]
+    for reserved in ("parts", "chapters", "root"):
+        _refuse(file, raw, reserved)
+    raw["parts"] = [_validated(Part, file, part, f"part[{i}]") for i, part in enumerate(_tables(file, raw, "part"))]
+    names = [name for part in raw["parts"] for name in part.chapters]
+    _unique(file, "part.chapters", [slug_of(name) for name in names])
     for name in names:
         if not (root / name / "chapter.toml").is_file():
             raise CourseError(file, "part.chapters", f"names {name!r}, which has no chapter.toml", "Add it or drop it")
@@ -289,7 +292,7 @@ def load_glossary(root: Path) -> tuple[Term, ...]:
     file = root / "glossary.toml"
     raw = _read_toml(file)
     _refuse_unknown(file, raw, {"term"})
-    terms = tuple(_validated(Term, file, term, prefix=f"term[{i}]") for i, term in enumerate(raw.get("term", [])))
+    terms = tuple(_validated(Term, file, term, f"term[{i}]") for i, term in enumerate(_tables(file, raw, "term")))
     _unique(file, "term.id", [term.id for term in terms])
     return terms
 
@@ -302,14 +305,15 @@ def load_chapter(folder: Path) -> Chapter:
     names = raw.pop("exercises", [])
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise CourseError(file, "exercises", "is not a list of folder names", 'Write exercises = ["two_pass"]')
+    _unique(file, "exercises", names)
     for reserved in ("questions", "slides", "folder"):
         _refuse(file, raw, reserved)
     quiz_file = folder / "quiz.toml"
     quiz = _read_toml(quiz_file)
     _refuse_unknown(quiz_file, quiz, {"question"})
     questions = [
-        _validated(Question, quiz_file, q | {"chapter": chapter}, prefix=f"question[{i}]")
-        for i, q in enumerate(quiz.get("question", []))
+        _validated(Question, quiz_file, q | {"chapter": chapter}, f"question[{i}]")
+        for i, q in enumerate(_tables(quiz_file, quiz, "question"))
     ]
     _unique(quiz_file, "question.id", [q.id for q in questions])
     filled = raw | {
@@ -343,30 +347,36 @@ def load_exercise(folder: Path) -> Exercise:
     return exercise
 
 
+def _read_text(file: Path, remedy: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CourseError(file, "", "is missing", remedy) from None
+    except UnicodeDecodeError as error:
+        where = f"{error.reason} at byte {error.start}"
+        raise CourseError(file, "", f"is not UTF-8 ({where})", "Save it as UTF-8") from None
+
+
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CourseError(
-            file, "", "is missing", "Create it; CONTRIBUTING.md lists what a chapter folder holds"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise CourseError(
-            file, "", f"is not UTF-8 ({error.reason} at byte {error.start})", "Save it as UTF-8"
-        ) from None
+        return tomllib.loads(_read_text(file, "Create it; CONTRIBUTING.md lists what a chapter folder holds"))
     except tomllib.TOMLDecodeError as error:
         raise CourseError(file, "", f"is not TOML: {error}", "Mend the syntax at that place") from None
 
 
+def _tables(file: Path, raw: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    tables = raw.pop(key, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise CourseError(file, key, "is not a list of tables", f"Write each as a [[{key}]] table")
+    return tables
+
+
 def _both_languages(folder: Path, stem: str) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    for language in LANGUAGES:
-        file = folder / f"{stem}.{language}.md"
-        if not file.is_file():
-            raise CourseError(file, "", "is missing", f"Write {stem} in both languages, en and zh")
-        texts[language] = file.read_text(encoding="utf-8")
-        if not texts[language].strip():
-            raise CourseError(file, "", "is empty", f"Write {stem} in both languages, en and zh")
+    remedy = f"Write {stem} in both languages, en and zh"
+    texts = {language: _read_text(folder / f"{stem}.{language}.md", remedy) for language in map(str, LANGUAGES)}
+    for language, text in texts.items():
+        if not text.strip():
+            raise CourseError(folder / f"{stem}.{language}.md", "", "is empty", remedy)
     return texts
 
 

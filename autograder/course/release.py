@@ -65,16 +65,14 @@ def generate_release(workspace: Path, assignment: str, author: Path) -> Path:
     config.SaveCells.enabled = False
     folder = CourseDirectory(config=config)
     folder.assignment_id = assignment
-    converter = GenerateAssignment(coursedir=folder, config=config)
-    messages = _Messages()
-    converter.log.addHandler(messages)
+    # A logger of its own: a refusal is told once, by the error, and not with nbgrader's tracebacks before it.
+    log = logging.Logger("tilewise.release")
+    log.addHandler(messages := _Messages())
     try:
-        converter.start()
+        GenerateAssignment(coursedir=folder, config=config, log=log).start()
     except NbGraderException:
         reason = messages.lines[0] if messages.lines else "no reason given"
         raise CourseError(author, "", f"nbgrader refuses its notebook: {reason}", "Mend the text it names") from None
-    finally:
-        converter.log.removeHandler(messages)
     return workspace / "release" / assignment
 
 

@@ -53,8 +53,10 @@ def home_text(course: Course, language: Language) -> tuple[str, str]:
     before, after = texts[language].split(CHAPTERS)
     parts = []
     for part in course.parts:
-        parts.append(f"### {part.title[language]}")
-        parts.append("\n".join(_chapter_line(course.chapter(name), language) for name in part.chapters))
+        chapters = [chapter for name in part.chapters if not (chapter := course.chapter(name)).draft]
+        if chapters:
+            lines = "\n".join(_chapter_line(chapter, language) for chapter in chapters)
+            parts += [f"### {part.title[language]}", lines]
     title = f"# {course.title[language]}\n\n{course.summary[language]}"
     return "\n\n".join([title, before.strip(), *parts]), after.strip()
 

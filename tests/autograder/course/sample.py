@@ -149,11 +149,11 @@ def write_course(root: Path) -> Path:
 
 
 def edit(file: Path, old: str, new: str) -> None:
-    """Replace `old`, which must be there, by `new` in a file."""
+    """Replace the first `old`, which must be there, by `new` in a file."""
     text = file.read_text(encoding="utf-8")
     if old not in text:
         raise ValueError(f"{file} does not hold {old!r}, so the test would change nothing")
-    file.write_text(text.replace(old, new), encoding="utf-8")
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def slides(language: str) -> str:
