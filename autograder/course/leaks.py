@@ -191,5 +191,7 @@ def _readings(text: str) -> Iterator[str]:
     for run in _BASE64.findall(text):
         digits = run.replace("\n", "").replace("-", "+").replace("_", "/")
         for start in range(4):  # a run may begin in the middle of a word
-            aligned = digits[start : start + (len(digits) - start) // 4 * 4]
-            yield base64.b64decode(aligned).decode("utf-8", errors="replace")
+            part = digits[start:]
+            if len(part) % 4 == 1:  # no bytes give that many digits
+                part = part[:-1]
+            yield base64.b64decode(part + "=" * (-len(part) % 4)).decode("utf-8", errors="replace")
