@@ -1,1 +1,33 @@
 """Make nbgrader's own commands and formgrader grade with the judge."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def configure(config: Any) -> None:
+    """Set nbgrader up for a class; called by the class's nbgrader_config.py with its `c`.
+
+    nbgrader has no option that names the classes it grades and writes feedback with. Its commands, its API and the
+    buttons of formgrader take them from these modules at the moment of use, and read nbgrader_config.py before that, so
+    this is where ours are put in their place. It holds for the whole process: one server, one class.
+    """
+    from nbgrader.apps import api, autogradeapp, generatefeedbackapp
+
+    from autograder.course import release
+    from autograder.nbgrader_plugin.autograde import JudgedAutograde
+    from autograder.nbgrader_plugin.feedback import TilewiseFeedback
+
+    release.configure(config)
+    api.Autograde = autogradeapp.Autograde = JudgedAutograde  # type: ignore[misc]
+    api.GenerateFeedback = generatefeedbackapp.GenerateFeedback = TilewiseFeedback  # type: ignore[misc]
+    _find_helpers()
+
+
+def _find_helpers() -> None:
+    """Let nbgrader find alembic, which it starts by name, in an environment that is not activated as well."""
+    here = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", "").split(os.pathsep)
+    if here not in path:
+        os.environ["PATH"] = os.pathsep.join([here, *path])

@@ -1,0 +1,95 @@
+"""The instructor's commands: `tilewise course init` and `tilewise grade`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the instructor's commands to the `tilewise` command."""
+    course = typer.Typer(help="A class of your own.", no_args_is_help=True)
+    course.command("init")(init)
+    app.add_typer(course, name="course")
+    app.command("grade")(grade)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder for the class.")],
+    chapters: Annotated[
+        list[str] | None, typer.Option("--chapters", "-c", help="Only this chapter; give it again for more.")
+    ] = None,
+) -> None:
+    """Make a class: sources, releases in English and Chinese, the gradebook, and a page that says what to do next."""
+    from rich.console import Console
+
+    from autograder.course.model import CourseError, load_course
+    from autograder.nbgrader_plugin import classroom
+
+    try:
+        made = classroom.init(folder, load_course(), chapters or ())
+    except (classroom.ClassError, CourseError) as error:
+        raise _stop(str(error)) from None
+    console = Console()
+    console.print(f"{folder} is ready: {', '.join(chapter.folder.name for chapter in made)}.", markup=False)
+    console.print(f"Next: {folder / 'README.md'} says how to hand out, collect and grade.", markup=False)
+
+
+def grade(
+    assignment: Annotated[str | None, typer.Argument(help="One chapter, as 03_online_softmax; else all.")] = None,
+    course: Annotated[Path, typer.Option("--course", help="The folder of the class.")] = Path(),
+    student: Annotated[list[str] | None, typer.Option("--student", help="Only this student; may be repeated.")] = None,
+    reseed: Annotated[
+        bool, typer.Option("--reseed", help="Draw other secret inputs and grade everyone again.")
+    ] = False,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the marks to this file.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Grade again what is graded already.")] = False,
+) -> None:
+    """Grade what was handed in, write the feedback, show and export the marks.
+
+    Exit status 0: all is graded (written answers may wait for a person). 1: some hand-in could not be graded. 2: a
+    wrong argument or folder.
+    """
+    if reseed and student:
+        raise _stop("--reseed draws inputs that hold for everyone; leave --student out")
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from autograder.nbgrader_plugin.classroom import ClassError, open_class
+    from autograder.nbgrader_plugin.execute import the_judge
+    from autograder.nbgrader_plugin.grade import FAILED, assignments_of, grade_class, students_of
+    from autograder.nbgrader_plugin.seeds import draw_anew
+    from autograder.nbgrader_plugin.table import as_table, write_csv
+
+    console = Console()
+    judge = the_judge()  # its child imports torch while we open the gradebook
+    results = []
+    try:
+        classroom = open_class(course)
+        todo = {name: students_of(classroom, name, student or ()) for name in assignments_of(classroom, assignment)}
+    except ClassError as error:
+        raise _stop(str(error)) from None
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task("grading", total=sum(map(len, todo.values())))
+        for name, students in todo.items():
+            if reseed:
+                draw_anew(classroom.coursedir.db_url, name)
+            done = grade_class(classroom, name, students, force=force or reseed, done=lambda: progress.advance(bar))
+            progress.console.print(as_table(done))
+            results += done
+    if csv:
+        write_csv(csv, results)
+        console.print(f"Marks: {csv}", markup=False)
+    console.print(f"Student code ran in: {judge.rung}", markup=False)
+    if failed := [result for result in results if result.status == FAILED]:
+        console.print(
+            f"{len(failed)} of {len(results)} could not be graded; mend the cause and run again.", style="red"
+        )
+        raise typer.Exit(1)
+
+
+def _stop(message: str) -> typer.Exit:
+    typer.echo(f"error: {message}", err=True)
+    return typer.Exit(2)

@@ -1,0 +1,171 @@
+"""What stands in for running the notebook: the judge's verdicts, written as the outputs of the grade cells.
+
+nbgrader's own SaveAutoGrades, formgrader and feedback then work on those outputs unmodified. No cell is executed here,
+no kernel is started; the judge runs the text of each exercise's cell in a process of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import math
+from functools import cache
+from typing import Any
+
+from nbconvert.exporters.exporter import ResourcesDict
+from nbformat.notebooknode import NotebookNode
+from nbformat.v4 import new_output
+from nbgrader.api import Gradebook
+from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.utils import is_grade, is_solution
+
+from autograder.course.ids import answer_grade_id, exercise_id, solution_grade_id
+from autograder.course.markup import to_html, to_text
+from autograder.course.model import Course, Language, Question, Text, load_course
+from autograder.course.quiz import PICKED, Answer, Mark, mark, normalised, typed_answer
+from autograder.judge import panel, report
+from autograder.judge.client import Judge, JudgeError
+from autograder.judge.verdict import Verdict
+from autograder.nbgrader_plugin.intake import intake_of, language_of
+from autograder.nbgrader_plugin.seeds import secret_seed
+
+_REFUSED = Text(en="This could not be graded", zh="无法评分")
+_RIGHT = Text(en="Right", zh="正确")
+_WRONG = Text(en="Not right", zh="不正确")
+_UNANSWERED = Text(en="Not answered", zh="未作答")
+_ANSWER = Text(en="Your answer", zh="你的答案")
+
+
+@cache
+def the_course() -> Course:
+    return load_course()
+
+
+@cache
+def the_judge() -> Judge:
+    """Give this process's one judge; its child imports torch once for a whole class."""
+    judge = Judge()
+    atexit.register(judge.close)
+    return judge
+
+
+class JudgeCells(NbGraderPreprocessor):
+    """Write the judge's verdict on each exercise and graded question as the outputs of its grade cell.
+
+    Takes the place of nbgrader's Execute. Raises JudgeError where the judge could not do its work: then nothing of this
+    notebook is saved, and no student gets a 0 for it.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
+        nbgrader = resources["nbgrader"]
+        seed = secret_seed(nbgrader["db_url"], nbgrader["assignment"])
+        problem = intake_of(nb)["problem"]
+        for cell in nb.cells:
+            if cell.cell_type != "code":
+                continue
+            cell.outputs, cell.execution_count = [], None
+            if is_grade(cell) and not is_solution(cell):
+                if problem:
+                    self._write(cell, *_refusal(Text(**problem), cell))
+                else:
+                    self._grade(cell, nb, seed)
+        return nb, resources
+
+    def _grade(self, cell: NotebookNode, nb: NotebookNode, seed: int) -> None:
+        label = cell.metadata.nbgrader["grade_id"]
+        language: Language = language_of(nb)  # type: ignore[assignment]
+        try:
+            identifier = exercise_id(label)
+        except ValueError:
+            identifier = label
+        if identifier in the_course().exercises:
+            source = _source_of(nb, solution_grade_id(identifier))
+            verdict = the_judge().verdict(identifier, source, seed=seed, grading=True).redacted()
+            _check_points(label, verdict.points, verdict.max_points, cell)
+            cell.metadata["tilewise"]["verdict"] = verdict.model_dump(mode="json")
+            self._write(cell, report.as_html(verdict, language), report.as_text(verdict, language), verdict.points)
+        elif identifier in the_course().questions:
+            question = the_course().questions[identifier]
+            answer = typed_answer(_source_of(nb, answer_grade_id(identifier)), identifier)
+            given = None if answer is PICKED else answer
+            result = mark(question, given)
+            _check_points(label, result.points, result.max_points, cell)
+            self._write(cell, *_quiz_panel(question, given, result, language), result.points)
+        else:
+            raise JudgeError(
+                f"grade cell {label!r} belongs to no exercise and no graded question of this course, so the judge "
+                "cannot grade it; make it a manually graded cell in source/, and generate the assignment again"
+            )
+
+    @staticmethod
+    def _write(cell: NotebookNode, html: str, text: str, points: float) -> None:
+        # nbgrader reads the first execute_result as the points; the panel before it must be of another type.
+        cell.outputs = [
+            new_output("display_data", {"text/html": html, "text/plain": text}),
+            new_output("execute_result", {"text/plain": repr(float(points))}, execution_count=None),
+        ]
+
+
+class SaveNotes(NbGraderPreprocessor):
+    """Show what intake noticed about a cell as nbgrader's automatic comment on it; runs after SaveAutoGrades."""
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
+        where = resources["nbgrader"]
+        notes: dict[str, Any] = intake_of(nb)["cells"]
+        with Gradebook(where["db_url"]) as gradebook:
+            for label, note in notes.items():
+                comment = gradebook.find_comment(label, where["notebook"], where["assignment"], where["student"])
+                comment.auto_comment = note[language_of(nb)]
+            gradebook.db.commit()
+        return nb, resources
+
+
+def verdicts_of(notebook: NotebookNode) -> dict[str, Verdict]:
+    """Give the verdicts that an autograded notebook holds, by exercise id."""
+    found = (cell.metadata.get("tilewise", {}).get("verdict") for cell in notebook.cells)
+    return {verdict["exercise"]: Verdict.model_validate(verdict) for verdict in found if verdict}
+
+
+def _source_of(nb: NotebookNode, label: str) -> str:
+    for cell in nb.cells:
+        if cell.metadata.get("nbgrader", {}).get("grade_id") == label:
+            return cell.source
+    raise JudgeError(f"the release has no cell {label!r}; generate the assignment again from source/")
+
+
+def _check_points(label: str, points: float, max_points: float, cell: NotebookNode) -> None:
+    """Raise JudgeError for points that nbgrader would misread: it takes a NaN or a negative number as full marks."""
+    worth = float(cell.metadata.nbgrader["points"])
+    if not math.isclose(max_points, worth):
+        raise JudgeError(
+            f"{label} is worth {max_points:g} points in the course and {worth:g} in the gradebook; "
+            "generate the assignment again, then grade"
+        )
+    if not (math.isfinite(points) and 0.0 <= points <= worth):
+        raise JudgeError(
+            f"the judge gave {points!r} points for {label}, expected 0 to {worth:g}; report this as a fault"
+        )
+
+
+def _refusal(problem: Text, cell: NotebookNode) -> tuple[str, str, float]:
+    """Say why nothing could be graded, in both languages: what cannot be read does not tell its own."""
+    body = panel.paragraph(problem.en) + panel.paragraph(problem.zh)
+    html = panel.notice("en", "bad", report.MARK["failed"], f"{_REFUSED.en} · {_REFUSED.zh}", body)
+    return html, f"{_REFUSED.en}: {problem.en}\n{_REFUSED.zh}：{problem.zh}", 0.0
+
+
+def _quiz_panel(question: Question, answer: Answer, result: Mark, language: Language) -> tuple[str, str]:
+    """Say whether an answer was right, and of a wrong choice why; the key is not given, for a class may hand in again."""
+    state = _RIGHT if result.correct else _WRONG if result.answered else _UNANSWERED
+    title = f"{state[language]} · {result.points:g} / {result.max_points:g}"
+    # Only an answer in the question's own form is shown: what else a student typed stays in the answer cell.
+    given = normalised(question, answer)
+    line = (
+        f"{_ANSWER[language]}: {', '.join(given) if isinstance(given, tuple) else given}" if given is not None else ""
+    )
+    tone: panel.Tone = "good" if result.correct else "bad" if result.answered else "note"
+    shown = report.MARK["passed" if result.correct else "failed" if result.answered else "open"]
+    chosen = given if isinstance(given, tuple) else (given,)
+    whys = [] if question.kind == "ordering" else [o.why for o in question.options if o.key in chosen and not o.correct]
+    body = (panel.code(line) if line else "") + "".join(panel.paragraph(to_html(why[language])) for why in whys)
+    text = "\n".join([title, *filter(None, [line]), *(to_text(why[language]) for why in whys)])
+    return panel.notice(language, tone, shown, title, body), text
