@@ -11,15 +11,16 @@ cd "$(dirname "$0")/.."
 suitable='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
 
 find_python() {
-    local candidate
-    for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11; do
+    local candidate found
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
         if "$candidate" -c "$suitable" 2>/dev/null; then
             command -v "$candidate"
             return
         fi
     done
+    found="$("${PYTHON:-python3}" --version 2>&1)" || found="none that runs"
     cat >&2 <<END
-Tilewise needs Python 3.11, 3.12 or 3.13, and found none (python3 here: $(python3 --version 2>&1 || echo none)).
+Tilewise needs Python 3.11, 3.12 or 3.13; ${PYTHON:-python3} here is: $found
 Install one (Debian 12 or newer: apt-get install python3 python3-venv), or name it: make setup PYTHON=/path/to/python3.12
 END
     return 1
@@ -36,12 +37,11 @@ require_venv_module() {
     fi
 }
 
-if [[ -e .venv/bin/python ]]; then
-    if ! .venv/bin/python -c "$suitable" 2>/dev/null; then
-        echo "The Python of .venv no longer runs, or is not 3.11 to 3.13. Remove it (rm -r .venv) and run this again." >&2
-        exit 1
-    fi
-else
+if [[ -e .venv/bin/python || -L .venv/bin/python ]] && ! .venv/bin/python -c "$suitable" 2>/dev/null; then
+    echo "The Python of .venv no longer runs, or is not 3.11 to 3.13. Remove it (rm -r .venv) and run this again." >&2
+    exit 1
+fi
+if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then # none yet, or one that was cut short
     python="$(find_python)"
     require_venv_module "$python"
     echo "Making .venv with $python ($("$python" --version))"
