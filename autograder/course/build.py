@@ -16,9 +16,8 @@ from nbformat import NotebookNode
 
 from autograder.course.leaks import scan_release
 from autograder.course.model import LANGUAGES, Chapter, Course, CourseError, Language
-from autograder.course.notebook import chapter_notebook, check_parity, home_notebook
+from autograder.course.notebook import chapter_notebook, check_parity, figures_of, home_notebook
 from autograder.course.release import generate_release
-from autograder.course.slides import figures
 
 RELEASE, SOLVED = "notebooks", "solutions"
 Tree = Mapping[PurePosixPath, bytes]
@@ -102,21 +101,11 @@ def _write_source(chapter: Chapter, notebook: NotebookNode, folder: Path) -> Pat
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{chapter.slug}.ipynb"
     path.write_bytes(_bytes(notebook))
-    shown = {name for cell in notebook.cells if cell.cell_type == "markdown" for name in figures(cell.source)}
-    for name in sorted(shown):
-        _copy_figure(chapter, name, folder)
+    for figure in figures_of(chapter, notebook):
+        target = folder / figure.relative_to(chapter.folder)
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(figure.read_bytes())
     return path
-
-
-def _copy_figure(chapter: Chapter, name: str, folder: Path) -> None:
-    figure = chapter.folder / name
-    if PurePosixPath(name).parent != PurePosixPath("figures"):
-        raise CourseError(chapter.folder, name, "is a picture outside figures/", "Move it to figures/ and name it so")
-    if not figure.is_file() or figure.is_symlink():
-        raise CourseError(figure, "", "is shown by the chapter and is no file", "Draw it, or mend its name in the text")
-    target = folder / name
-    target.parent.mkdir(exist_ok=True)
-    target.write_bytes(figure.read_bytes())
 
 
 def _bytes(notebook: NotebookNode) -> bytes:

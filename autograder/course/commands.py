@@ -27,18 +27,16 @@ def register(app: typer.Typer) -> None:
 
 
 def with_clean_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Print a mistake in the course, or a judge that cannot run, as a message with exit status 2."""
+    """Print a mistake in the course as a message, and end with exit status 2."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         from autograder.course.model import CourseError
-        from autograder.judge.client import JudgeError
 
         try:
             return command(*args, **kwargs)
-        except (CourseError, JudgeError) as error:
-            typer.secho(str(error), fg=typer.colors.RED, err=True)
-            raise typer.Exit(2) from None
+        except CourseError as error:
+            raise _refusal(error) from None
 
     return run
 
@@ -75,16 +73,19 @@ def verify(
     """Prove the course: starters fail, solutions pass, every wrong solution gets its own diagnosis."""
     from autograder.course.model import CourseError, load_course
     from autograder.course.verify import verify as verify_course
-    from autograder.judge.client import Judge
+    from autograder.judge.client import Judge, JudgeError
 
     loaded = load_course(course)
     try:
         wanted = [loaded.chapter(name) for name in chapters] if chapters else list(loaded.chapters)
     except KeyError as error:
         raise CourseError(loaded.root, "", str(error.args[0]), "Name one of them") from None
-    with ExitStack() as stack:
-        judges = [stack.enter_context(Judge(course=loaded.root)) for _ in range(jobs)]
-        rows = verify_course(loaded, wanted, judges, seed=seed)
+    try:
+        with ExitStack() as stack:
+            judges = [stack.enter_context(Judge(course=loaded.root)) for _ in range(jobs)]
+            rows = verify_course(loaded, wanted, judges, seed=seed)
+    except JudgeError as error:
+        raise _refusal(error) from None
     if not print_report(rows, loaded.root):
         raise typer.Exit(1)
 
@@ -106,6 +107,11 @@ def print_report(rows: list[Row], root: Path) -> bool:
         console.print(f"    {finding.remedy}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"{len(rows)} items, {len(findings)} to mend", style="bold")
     return not findings
+
+
+def _refusal(error: Exception) -> typer.Exit:
+    typer.secho(str(error), fg=typer.colors.RED, err=True)
+    return typer.Exit(2)
 
 
 def _print_drift(drift: Drift, check: bool) -> None:

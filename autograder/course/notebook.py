@@ -27,7 +27,7 @@ from autograder.course.model import (
     Text,
     Written,
 )
-from autograder.course.slides import Piece, check_blocks, check_in_step, check_slides_in_step, read_slides
+from autograder.course.slides import Piece, check_blocks, check_in_step, check_slides_in_step, figures, read_slides
 from autograder.course.slides import blocks as blocks_of
 from autograder.course.starter import BEGIN, END, solution_cell_source
 from autograder.course.texts import closing, home_text, opening
@@ -66,6 +66,17 @@ def check_parity(chapter: Chapter, notebooks: Mapping[Language, NotebookNode]) -
     if [_fixed(cell) for cell in notebooks["en"].cells] != [_fixed(cell) for cell in notebooks["zh"].cells]:
         problem = "the English and the Chinese notebook differ in more than free markdown"
         raise CourseError(chapter.folder, "slides", problem, "Compare slides.en.md with slides.zh.md")
+
+
+def figures_of(chapter: Chapter, notebook: NotebookNode) -> list[Path]:
+    """List the files of the pictures that a notebook shows; raise CourseError for one that is not in figures/."""
+    shown = {name for cell in notebook.cells if cell.cell_type == "markdown" for name in figures(cell.source)}
+    for name in sorted(shown):
+        if Path(name).parent != Path("figures"):
+            raise CourseError(chapter.folder, name, "is a picture outside figures/", "Move it to figures/")
+        if not (figure := chapter.folder / name).is_file() or figure.is_symlink():
+            raise CourseError(figure, "", "is shown and is no file", "Draw it, or mend its name in the text")
+    return [chapter.folder / name for name in sorted(shown)]
 
 
 def answer_stub(question_id: str) -> str:

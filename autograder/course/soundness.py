@@ -17,7 +17,7 @@ from autograder.course.model import (
     Text,
     load_glossary,
 )
-from autograder.course.notebook import chapter_notebook, check_parity, home_notebook
+from autograder.course.notebook import chapter_notebook, check_parity, figures_of, home_notebook
 from autograder.course.slides import BLOCKS, figures, outside_fences, read_slides
 from autograder.course.starter import solution_lines
 
@@ -131,6 +131,7 @@ def _used_files(course: Course) -> Iterator[Path]:
 def _check_notebooks(chapter: Chapter) -> None:
     notebooks = {language: chapter_notebook(chapter, language) for language in LANGUAGES}
     check_parity(chapter, notebooks)
+    figures_of(chapter, notebooks["en"])
 
 
 def _collected(reading: Callable[[], object]) -> Iterator[Finding]:

@@ -146,6 +146,6 @@ def test_one_line_shown_on_purpose_is_no_leak_and_most_of_a_body_is(course_folde
 def test_the_build_refuses_to_write_a_leak(course_folder: Path) -> None:
     for language in LANGUAGES:
         edit(course_folder / f"home.{language}.md", "{{chapters}}", f"{{{{chapters}}}}\n\n`{SOLUTION_LINE}`")
-    with pytest.raises(CourseError, match="the solution of doubling.double") as caught:
+    with pytest.raises(CourseError, match=r"the solution of doubling\.double") as caught:
         built_tree(load_course(course_folder))
     assert caught.value.file.name == "home.ipynb"
