@@ -2,8 +2,8 @@
 
 Two nets. The *shape* of a release is a short list: notebooks and figures, in them sources and the metadata that the
 build writes, no outputs or attachments; whatever else is there (a gradebook with its seed, say) is a leak whatever it
-holds. And every *text* is searched, base64 decoded too, for distinctive lines of the secrets, white space and comments
-taken out. A line that an author shows on purpose (slides, statements) is no secret; most of a body in one place is.
+holds. And every *text* is searched, base64 decoded too, for distinctive lines of the secrets, whatever its white space.
+A line that an author shows on purpose (slides, statements) is no secret; most of a body in one place is.
 """
 
 from __future__ import annotations
@@ -61,9 +61,8 @@ def scan_release(course: Course, release: Mapping[PurePosixPath, bytes]) -> list
 
 
 def squeeze(text: str) -> str:
-    """Reduce a text to what reformatting leaves: no white space, no comments, no backslashes, one kind of quotes."""
-    code = (re.sub(r"(^|\s)#.*", "", line) for line in text.splitlines())
-    return re.sub(r"[\s\\]+", "", "\n".join(code)).replace('"', "'")
+    """Reduce a text to what reformatting leaves: no white space, `#` or backslashes, one kind of quotes."""
+    return re.sub(r"[\s\\#]+", "", text).replace('"', "'")
 
 
 class _Scan:
@@ -147,9 +146,10 @@ def _secrets(course: Course) -> Iterator[Secret]:
 
 
 def _secret(name: str, text: str, starter: str) -> Secret:
-    """Keep the distinctive lines of a text that the starter does not hold; a short text is one line."""
+    """Keep the distinctive lines of a text, comments left out, that the starter does not hold; a short text is one."""
     given = squeeze(starter)
-    lines = [line for line in map(squeeze, text.splitlines()) if line not in given]
+    code = [re.sub(r"(^|\s)#.*", "", line) for line in text.splitlines()]
+    lines = [line for line in map(squeeze, code) if line not in given]
     distinctive = [line for line in lines if _is_distinctive(line)]
     if not distinctive and len(whole := "".join(lines)) >= START:
         distinctive = [whole]
@@ -184,9 +184,10 @@ def _texts(value: Any, where: str = "notebook") -> Iterator[tuple[str, str]]:
 
 
 def _readings(text: str) -> Iterator[str]:
-    """Give a text as it is, with HTML entities resolved, and every base64 run in it, decoded."""
+    """Give a text as it is, with the escapes of HTML and JSON resolved, and every base64 run in it, decoded."""
     yield text
-    if (plain := html.unescape(text)) != text:
+    plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda escape: chr(int(escape[1], 16)), html.unescape(text))
+    if plain != text:
         yield plain
     for run in _BASE64.findall(text):
         digits = run.replace("\n", "").replace("-", "+").replace("_", "/")
