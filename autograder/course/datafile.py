@@ -31,9 +31,10 @@ def read_json(file: Path, *, limit: int) -> Any:
     except OSError as error:
         reason = "is a link, not a file" if error.errno == errno.ELOOP else f"cannot be opened ({error.strerror})"
         raise DataFileError(f"{file.name} {reason}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DataFileError(f"{file.name} is not a plain file")
     with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise DataFileError(f"{file.name} is not a plain file")
         raw = stream.read(limit + 1)
     if len(raw) > limit:
         raise DataFileError(f"{file.name} is larger than {limit} bytes")

@@ -2,8 +2,8 @@
 
 JupyterLab's MathJax does not reach into widgets, so these texts are written in what follows and nothing more:
     `code`    **strong**    $simple math$    a blank line between paragraphs    a fenced block ``` of code
-Simple math is letters, numbers, operators, `_` and `^` (of one character or of {...}), and the commands of SYMBOLS and
-FUNCTIONS, \\frac, \\sqrt and \\text.
+Simple math is letters, numbers, operators, `_` and `^` (of one character or of {...}), \\frac, \\sqrt, \\text, the
+SYMBOLS, and functions such as \\exp.
 Everything else is shown as written, escaped: no text can bring its own tags.
 """
 
@@ -21,11 +21,10 @@ SYMBOLS = {
     "partial": "∂", "top": "⊤", "lceil": "⌈", "rceil": "⌉", "lfloor": "⌊", "rfloor": "⌋", "ell": "ℓ", "quad": "  ",
     "left": "", "right": "", "big": "", "Big": "",
 }  # fmt: skip
-FUNCTIONS = frozenset({"exp", "log", "ln", "max", "min", "softmax", "lse", "diag"})
 _INLINE = re.compile(r"`(?P<code>[^`\n]+)`|\$(?P<math>[^$\n]+)\$|\*\*(?P<strong>[^*\n]+)\*\*")
 _FENCE = re.compile(r"^```[^\n]*\n(?P<code>.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 _TOKEN = re.compile(
-    r"\\(?P<command>[A-Za-z]+) ?|\\(?P<escaped>.)|(?P<script>[_^])|(?P<open>\{)|(?P<close>\})|(?P<char>.)"
+    r"\\(?P<command>[A-Za-z]+)|\\(?P<escaped>.)|(?P<script>[_^])|(?P<open>\{)|(?P<close>\})|(?P<char>.)"
 )
 
 
@@ -121,7 +120,4 @@ class _Math:
             return f"√({self._atom(markup)})"
         if name in ("text", "mathrm", "operatorname", "mathbf"):
             return re.sub(r"</?i>", "", self._atom(markup))
-        if name in FUNCTIONS:
-            follows = self._tokens[self._next]["char"] if self._next < len(self._tokens) else None
-            return name if follows in (None, "(", "[") else f"{name} "
-        return SYMBOLS.get(name, name)
+        return SYMBOLS.get(name, name)  # a function such as \exp, or one that is not known, is its own name
