@@ -11,6 +11,9 @@ _HOME = {
     "safe_softmax": "softmax",
     "online_softmax": "softmax",
     "logsumexp": "softmax",
+    "local_softmax": "parts",
+    "merge_softmax": "parts",
+    "merge_many": "parts",
 }
 
 __all__ = sorted(_HOME)

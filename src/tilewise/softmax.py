@@ -41,7 +41,7 @@ def absorb(state: SoftmaxState, tile: Tensor) -> SoftmaxState:
         return state
     tile = tile.to(state.m.dtype)
     m = torch.maximum(state.m, tile.amax(dim=-1))
-    anchor = _finite(m)
+    anchor = finite(m)
     added = torch.exp(tile - anchor[..., None]).sum(dim=-1)
     return SoftmaxState(m, state.l * torch.exp(state.m - anchor) + added)
 
@@ -49,13 +49,13 @@ def absorb(state: SoftmaxState, tile: Tensor) -> SoftmaxState:
 def merge(a: SoftmaxState, b: SoftmaxState) -> SoftmaxState:
     """Join the states of two disjoint parts of every row: associative, commutative, `identity` changes nothing."""
     m = torch.maximum(a.m, b.m)
-    anchor = _finite(m)
+    anchor = finite(m)
     return SoftmaxState(m, a.l * torch.exp(a.m - anchor) + b.l * torch.exp(b.m - anchor))
 
 
 def lse(state: SoftmaxState) -> Tensor:
     """Give log(sum(exp(x))) of what the state has seen, natural log: m + log(l); -inf where it has seen nothing."""
-    return _finite(state.m) + torch.log(state.l)
+    return finite(state.m) + torch.log(state.l)
 
 
 def weights(state: SoftmaxState, tile: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def weights(state: SoftmaxState, tile: Tensor) -> Tensor:
     A row that has seen nothing gets weights 0, so that what it attends to sums to 0 and not to NaN.
     """
     _check_shapes(state, tile)
-    exponentials = torch.exp(tile.to(state.m.dtype) - _finite(state.m)[..., None])
+    exponentials = torch.exp(tile.to(state.m.dtype) - finite(state.m)[..., None])
     divisor = torch.where(state.l == 0, 1.0, state.l)
     return (exponentials / divisor[..., None]).to(tile.dtype)
 
@@ -114,7 +114,7 @@ def _seen(tiles: Iterable[Tensor], like: Tensor) -> SoftmaxState:
     return reduce(absorb, tiles, start)
 
 
-def _finite(m: Tensor) -> Tensor:
+def finite(m: Tensor) -> Tensor:
     """Replace infinite maxima by 0: inf - inf is NaN, while exp(-inf - 0) = 0 and exp(inf - 0) = inf are right."""
     return torch.where(torch.isinf(m), 0.0, m)
 

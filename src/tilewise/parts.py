@@ -1,0 +1,93 @@
+"""Softmax in parts: each part of a row on its own, then merged; and attention that merges parts of its keys.
+
+All functions work on the last dimension. Sums are float32 at least, whatever the dtype of the input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from tilewise.softmax import SoftmaxState, absorb, finite, identity, merge
+
+
+class SoftmaxPart(NamedTuple):
+    """Some columns x of every row on their own: m = max(x), f = exp(x - m), l = sum(f). The softmax is f / l.
+
+    m, l: (...)   f: (..., columns). Masked numbers are -inf. A row with none but those, and any row of a part without
+    columns, has m = -inf and l = 0: merged with another part, it changes nothing.
+    """
+
+    m: Tensor
+    l: Tensor
+    f: Tensor
+
+    @property
+    def state(self) -> SoftmaxState:
+        """What online softmax would remember of the part."""
+        return SoftmaxState(self.m, self.l)
+
+
+def local_softmax(x: Tensor) -> SoftmaxPart:
+    """Take the softmax of a part apart into (m, l, f).
+
+    x: (..., columns), 0 columns included   ->   m, l: (...)   f: (..., columns)
+    """
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    m, l = absorb(identity(*x.shape[:-1], dtype=x.dtype, device=x.device), x)
+    return SoftmaxPart(m, l, torch.exp(x - finite(m)[..., None]))
+
+
+def merge_softmax(a: SoftmaxPart, b: SoftmaxPart) -> SoftmaxPart:
+    """Join two parts of the same rows: f is that of a, then that of b, both measured from the larger maximum.
+
+    Associative up to rounding; commutative in m and l. Raises ValueError when the parts differ in their rows.
+    """
+    return merge_many([a, b])
+
+
+def merge_many(parts: Sequence[SoftmaxPart]) -> SoftmaxPart:
+    """Join any number of parts of the same rows, at least one, in the order of their columns."""
+    if not parts:
+        raise ValueError("parts is empty, and how many rows there are stands in a part; give at least one")
+    first = parts[0].m.shape
+    if odd := [tuple(part.m.shape) for part in parts if part.m.shape != first]:
+        raise ValueError(f"all parts need the same rows, got m of shape {tuple(first)} and {odd[0]}")
+    state = parts[0].state
+    for part in parts[1:]:
+        state = merge(state, part.state)
+    return SoftmaxPart(*state, torch.cat([rescaled(part.f, part.m, state.m) for part in parts], dim=-1))
+
+
+def rescaled(values: Tensor, m: Tensor, m_new: Tensor) -> Tensor:
+    """Measure values from m_new in place of m. values: (..., columns)   m, m_new: (...), m <= m_new"""
+    return values * torch.exp(m - finite(m_new))[..., None]
+
+
+def standard(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attend with the whole matrix of scores in hand, scale 1/sqrt(D).
+
+    q: (..., N_q, D)   k: (..., N_k, D)   v: (..., N_k, D_v)   ->   (..., N_q, D_v), dtype of q
+    """
+    _, l, f = local_softmax(q @ k.mT * q.shape[-1] ** -0.5)
+    return (f @ v.to(f.dtype) / l[..., None]).to(q.dtype)
+
+
+def flash(q: Tensor, k: Tensor, v: Tensor, block: int) -> Tensor:
+    """Attend like `standard` with never more than `block` keys in hand; the last block may be narrower.
+
+    Where `merge_softmax` puts the f of two parts side by side, the f @ v of each part is added up here.
+    """
+    if block < 1:
+        raise ValueError(f"block must be at least 1 key, got {block}")
+    state = identity(*q.shape[:-1], dtype=torch.promote_types(q.dtype, torch.float32), device=q.device)
+    acc = torch.zeros(*q.shape[:-1], v.shape[-1], dtype=state.m.dtype, device=q.device)
+    for k_j, v_j in zip(k.split(block, dim=-2), v.split(block, dim=-2), strict=True):
+        part = local_softmax(q @ k_j.mT * q.shape[-1] ** -0.5)
+        joined = merge(state, part.state)
+        acc = rescaled(acc, state.m, joined.m) + rescaled(part.f @ v_j.to(part.f.dtype), part.m, joined.m)
+        state = joined
+    return (acc / state.l[..., None]).to(q.dtype)
