@@ -39,6 +39,10 @@ class Trial:
     def name(self) -> str:
         return self.file.stem
 
+    @property
+    def title(self) -> str:
+        return f"the {self.kind}" if self.kind in ("starter", "solution") else f"the {self.kind} solution {self.name}"
+
 
 @dataclass
 class Row:
@@ -111,7 +115,7 @@ def _starter_fails(trial: Trial, verdict: Verdict) -> Iterator[Finding]:
 
 def _passes(trial: Trial, verdict: Verdict) -> Iterator[Finding]:
     if not verdict.passed or verdict.points != verdict.max_points:
-        what = f"the {trial.kind} solution {trial.name} must pass with full points, but {_told(verdict)}"
+        what = f"{trial.title} must pass with full points, but {_told(verdict)}"
         yield Finding(trial.file, what, "Mend it, or checks.py where it asks for what no statement says")
     expected = {name: p.points for name, p in trial.exercise.properties.items()}
     if (found := {p.name: p.max_points for p in verdict.properties}) != expected:
@@ -121,10 +125,10 @@ def _passes(trial: Trial, verdict: Verdict) -> Iterator[Finding]:
 
 def _fails_as_itself(trial: Trial, verdict: Verdict) -> Iterator[Finding]:
     if verdict.passed:
-        yield Finding(trial.file, "this wrong solution passes", "Draw a case in checks.py on which it differs")
+        yield Finding(trial.file, f"{trial.title} passes", "Draw a case in checks.py on which it differs")
     elif verdict.mistake != trial.name:
         other = f"is taken for {verdict.mistake!r}" if verdict.mistake else "is not recognised"
-        what = f"this wrong solution {other}: {_told(verdict)}"
+        what = f"{trial.title} {other}: {_told(verdict)}"
         yield Finding(trial.file, what, "Draw a case in checks.py that tells it from the others, or join the two")
 
 

@@ -117,17 +117,17 @@ def test_a_judge_that_cannot_run_is_not_a_finding_but_an_error(course_folder: Pa
             {"headline": Text(en="double is not there", zh="还没写")},
             "solution.py: the starter's message names",
         ),
-        ("solution", {"kind": Kind.WRONG}, "solution.py: the solution solution solution must pass"),
-        ("solution", {"points": 2.0}, "solution.py: the solution solution solution must pass with full points"),
+        ("solution", {"kind": Kind.WRONG}, "solution.py: the solution must pass"),
+        ("solution", {"points": 2.0}, "solution.py: the solution must pass with full points"),
         ("solution", {"properties": ()}, "checks.py: the judge grades {} where exercise.toml has"),
         (
             "right",
             {"kind": Kind.RAISED, "error": "Traceback\nValueError: no"},
             "by_sum.py: the right solution by_sum must",
         ),
-        ("squares", {"kind": Kind.PASSED}, "squares.py: this wrong solution passes"),
-        ("squares", {"mistake": "adds_one"}, "squares.py: this wrong solution is taken for 'adds_one'"),
-        ("squares", {"mistake": None}, "squares.py: this wrong solution is not recognised"),
+        ("squares", {"kind": Kind.PASSED}, "squares.py: the wrong solution squares passes"),
+        ("squares", {"mistake": "adds_one"}, "squares.py: the wrong solution squares is taken for 'adds_one'"),
+        ("squares", {"mistake": None}, "squares.py: the wrong solution squares is not recognised"),
     ],
 )
 def test_a_verdict_that_is_not_as_it_must_be_is_told(
