@@ -25,11 +25,9 @@ class AttentionState(NamedTuple):
 
 def nothing_seen(q: Tensor, d_v: int) -> AttentionState:
     """Make the state of queries that have seen no key. q: (..., N_q, D)"""
-    kind = {"dtype": torch.promote_types(q.dtype, torch.float32), "device": q.device}
+    like = torch.empty(0, dtype=torch.promote_types(q.dtype, torch.float32), device=q.device)
     rows = q.shape[:-1]
-    return AttentionState(
-        torch.full(rows, -torch.inf, **kind), torch.zeros(rows, **kind), torch.zeros(*rows, d_v, **kind)
-    )
+    return AttentionState(like.new_full(rows, -torch.inf), like.new_zeros(rows), like.new_zeros(*rows, d_v))
 
 
 def attend_block(state: AttentionState, q: Tensor, k_j: Tensor, v_j: Tensor, scale: float) -> AttentionState:
