@@ -114,17 +114,25 @@ def write_answer(folder: Path, question_id: str, answer: Answer) -> Path | None:
 def typed_answer(source: str, question_id: str) -> Answer | Picked:
     """Read the answer out of the text of an answer cell, without running it.
 
-    The last assignment to the question's own name counts: `q7 = "b"` gives "b", `q7 = picked(...)` gives PICKED, and a
-    cell that assigns nothing, or something that is no literal, gives None.
+    The last assignment to the question's own name counts: `q7 = "b"` gives "b", and something that is no literal gives
+    None, no answer. `q7 = picked(...)` gives PICKED, and so does a cell that assigns nothing or cannot be parsed: what
+    was chosen in the widget must not be lost with it.
     """
-    value = _assigned(source, question_id.rpartition(".")[2])
+    value = _assigned(source, _name(question_id))
     match value:
-        case None:
-            return None
-        case ast.Call(func=ast.Name(id="picked")):
+        case None | ast.Call(func=ast.Name(id="picked")):
             return PICKED
         case _:
             return _literal(value)
+
+
+def assigns(source: str, question_id: str) -> bool:
+    """Say whether a cell's text assigns to the question's own name: whether it is an answer cell of it."""
+    return _assigned(source, _name(question_id)) is not None
+
+
+def _name(question_id: str) -> str:
+    return question_id.rpartition(".")[2]
 
 
 def _assigned(source: str, name: str) -> ast.expr | None:
@@ -162,8 +170,13 @@ def _literal(node: ast.expr) -> Answer:
             return None
 
 
+def from_json(value: Any) -> Answer:
+    """Take a value that somebody else wrote as JSON: a short text, a finite number, a short list of texts, or None."""
+    return _choices(value) if isinstance(value, list) else _scalar(value)
+
+
 def _stored(question_id: str, value: Any) -> Answer:
-    known = _choices(value) if isinstance(value, list) else _scalar(value)
+    known = from_json(value)
     if known is None:
         raise AnswersError(f"{FILE_NAME}: {question_id[:80]!r} holds neither a text, a number nor a list of texts")
     return known

@@ -39,7 +39,7 @@ def frame(language: Language, tone: Tone, title: str, body: str) -> str:
     )
 
 
-def title_line(tone: Tone, mark: str, text: str, aside: str = "") -> str:
+def title_line(tone: Tone, mark: str, body: str, aside: str = "") -> str:
     """The headline, its mark before it and a short `aside` (the points) at the right."""
     right = (
         f'<span style="white-space: nowrap; font-variant-numeric: tabular-nums">{escape(aside)}</span>' if aside else ""
@@ -47,7 +47,7 @@ def title_line(tone: Tone, mark: str, text: str, aside: str = "") -> str:
     return (
         '<div style="display: flex; gap: .6em; align-items: baseline; font-size: 1.12em; font-weight: 600">'
         f'<span aria-hidden="true" style="color: {ACCENT[tone]}; font-size: 1.15em">{escape(mark)}</span>'
-        f'<span style="flex: 1 1 auto">{escape(text)}</span>{right}</div>'
+        f'<span style="flex: 1 1 auto">{body}</span>{right}</div>'
     )
 
 
@@ -109,6 +109,6 @@ def small_print(body: str) -> str:
     return f'<div style="margin-top: .9em; padding-top: .45em; border-top: 1px solid {LINE}; {QUIET}">{body}</div>'
 
 
-def notice(language: Language, tone: Tone, mark: str, text: str, body: str = "") -> str:
-    """A panel of one sentence, with more below it where that helps."""
-    return frame(language, tone, title_line(tone, mark, text), paragraph(body) if body else "")
+def notice(language: Language, tone: Tone, mark: str, title: str, body: str = "") -> str:
+    """A panel of one sentence, with more below it where that helps; both are HTML."""
+    return frame(language, tone, title_line(tone, mark, title), paragraph(body) if body else "")

@@ -59,7 +59,7 @@ def as_html(verdict: Verdict, language: Language, *, note: str = "", warning: st
     """
     state = _state(verdict.kind)
     tone: panel.Tone = {"passed": "good", "failed": "bad", "open": "note"}[state]  # type: ignore[assignment]
-    title = panel.title_line(tone, MARK[state], _headline(verdict, language), _points(verdict, language))
+    title = panel.title_line(tone, MARK[state], to_html(_headline(verdict, language)), _points(verdict, language))
     parts = [f'<div style="{panel.QUIET}">{panel.code(one_line(verdict.exercise))}</div>']
     if verdict.diagnosis:
         parts.append(panel.callout(tone, _WHAT_HAPPENED[language], to_html(verdict.diagnosis[language])))
@@ -74,7 +74,7 @@ def as_html(verdict: Verdict, language: Language, *, note: str = "", warning: st
     if printed := printable(verdict.printed):
         parts.append(panel.folded(_PRINTED[language], panel.block(printed)))
     if warning:
-        parts.append(panel.paragraph(f'<span aria-hidden="true">⚠</span> {escape(printable(warning))}'))
+        parts.append(panel.paragraph(f'<span aria-hidden="true">⚠</span> {escape(printable(warning, width=600))}'))
     if small := _small_print(verdict, language, note):
         parts.append(panel.small_print(small))
     return panel.frame(language, tone, title, "".join(parts))
@@ -85,7 +85,7 @@ def as_text(verdict: Verdict, language: Language, *, note: str = "", warning: st
     state = _state(verdict.kind)
     parts = [
         f"{MARK[state]} {one_line(verdict.exercise)}: {_points(verdict, language)}\n"
-        + _filled(_headline(verdict, language))
+        + _filled(to_text(_headline(verdict, language)))
     ]
     if verdict.diagnosis:
         parts.append(f"{_WHAT_HAPPENED[language]}\n{_filled(to_text(verdict.diagnosis[language]))}")
@@ -103,7 +103,7 @@ def as_text(verdict: Verdict, language: Language, *, note: str = "", warning: st
         parts.append("\n".join([_SMALLEST[language], *(indent(line, "  ") for line in lines)]))
     if printed := printable(verdict.printed):
         parts.append(f"{_PRINTED[language]}\n{indent(printed, '  ')}")
-    parts += [printable(line) for line in (warning, note) if line]
+    parts += [printable(line, width=600) for line in (warning, note) if line]
     return "\n\n".join(parts)
 
 
@@ -115,7 +115,7 @@ def _state(kind: Kind) -> str:
 
 def _headline(verdict: Verdict, language: Language) -> str:
     # A headline may quote the message of the student's own exception.
-    return one_line(to_text(verdict.headline[language]), width=400)
+    return one_line(verdict.headline[language], width=400)
 
 
 def _points(verdict: Verdict, language: Language) -> str:

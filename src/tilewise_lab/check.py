@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from autograder.course.model import Course, Exercise, Language, Question, Text
-from autograder.course.quiz import PICKED, Answer, AnswersError, mark, normalised, read_answers, typed_answer
+from autograder.course.quiz import PICKED, Answer, AnswersError, assigns, mark, normalised, read_answers, typed_answer
 from autograder.judge.panel import Tone
 from autograder.judge.report import as_html, as_text
 from autograder.judge.verdict import Kind, PropertyResult, Verdict
@@ -134,7 +134,7 @@ def _found_answer(question: Question) -> Answer:
     """The answer typed in the newest cell that assigns one, else the one in answers.json."""
     if place.shell() is not None:
         # A marker is not needed here: the cell that assigns `q7` is the answer cell of q7.
-        cell = place.newest_input(lambda source: typed_answer(source, question.full_id) is not None)
+        cell = place.newest_input(lambda source: assigns(source, question.full_id))
         typed = typed_answer(cell.source, question.full_id) if cell else PICKED
         if typed is not PICKED:
             return typed

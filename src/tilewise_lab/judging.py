@@ -6,6 +6,7 @@ import atexit
 import threading
 from typing import TYPE_CHECKING
 
+from autograder.course.model import CourseError
 from autograder.judge.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -17,13 +18,7 @@ _judge: Judge | None = None
 
 def judged(exercise_id: str, source: str, seed: int | None = None) -> Verdict:
     """Return the judge's verdict on one text; raises JudgeError when the judge itself could not run."""
-    from autograder.judge.client import JudgeError
-
-    try:
-        return _shared().verdict(exercise_id, source, seed=seed)
-    except JudgeError:
-        close()  # the next check gets a fresh judge
-        raise
+    return _shared().verdict(exercise_id, source, seed=seed)
 
 
 def start_in_background() -> None:
@@ -55,7 +50,7 @@ def _start_quietly() -> None:
 
     try:
         _shared()
-    except (JudgeError, OSError):
+    except (JudgeError, CourseError, OSError):
         # Nobody has asked for a verdict yet: the first check tries again and raises the reason where it is read.
         return
 

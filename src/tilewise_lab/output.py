@@ -28,7 +28,7 @@ def show(html: str, text: str) -> None:
 
 def show_notice(language: Language, tone: panel.Tone, mark: str, headline: str, body: str = "") -> None:
     """Display one sentence in a panel; headline and body are texts in the little markup."""
-    html = panel.notice(language, tone, mark, to_text(headline), to_html(body) if body else "")
+    html = panel.notice(language, tone, mark, to_html(headline), to_html(body) if body else "")
     show(html, "\n".join(line for line in (f"{mark} {to_text(headline)}", to_text(body)) if line))
 
 

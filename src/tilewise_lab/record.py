@@ -155,6 +155,6 @@ def _read(file: Path) -> tuple[Record, str]:
         reason = str(error)
     except ValidationError as error:
         first = error.errors()[0]
-        reason = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        reason = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"[:120]
     kept = set_aside(file)
     return Record(), SET_ASIDE[place.language()].format(reason=reason, kept=kept.name)

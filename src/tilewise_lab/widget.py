@@ -10,7 +10,7 @@ import traitlets
 
 from autograder.course.markup import to_html, to_text
 from autograder.course.model import Language, Option, Question, Text
-from autograder.course.quiz import Answer, normalised
+from autograder.course.quiz import Answer, from_json, normalised
 from autograder.judge.panel import LANGUAGE_TAG
 from tilewise_lab import explain
 from tilewise_lab.quiz import save, saved_answer
@@ -131,7 +131,7 @@ class QuizWidget(anywidget.AnyWidget):
         if isinstance(content, dict) and content.get("type") == "answer":
             # The same result twice changes nothing, and the browser would wait for a change: it is cleared first.
             self.result = {}
-            self.take(_from_json(content.get("value")))
+            self.take(from_json(content.get("value")))
 
     def _said(self, answer: Answer) -> dict[str, Any]:
         if self._question.graded:
@@ -153,7 +153,7 @@ class QuizWidget(anywidget.AnyWidget):
         lines += [f"  {option.key}) {to_text(option.text[language])}" for option in _as_shown(question)]
         if question.kind == "number":
             lines.append(f"  ({question.unit})" if question.unit else "")
-        answer = normalised(question, _from_json(self.answer))
+        answer = normalised(question, from_json(self.answer))
         if answer is not None and not question.graded:
             lines.append(explain.as_text(explain.explanation(question, answer, language)))
         elif answer is not None:
@@ -172,11 +172,3 @@ def _as_shown(question: Question) -> list[Option]:
 
 def _as_json(answer: Answer) -> Any:
     return list(answer) if isinstance(answer, tuple) else answer
-
-
-def _from_json(value: Any) -> Answer:
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    return value if isinstance(value, str) else float(value)

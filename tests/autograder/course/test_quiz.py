@@ -15,6 +15,7 @@ from autograder.course.quiz import (
     FILE_NAME,
     PICKED,
     AnswersError,
+    assigns,
     mark,
     normalised,
     read_answers,
@@ -98,19 +99,27 @@ def test_a_typed_answer_is_read_as_a_literal(source: str, answer: object) -> Non
     assert typed_answer(source, "online_softmax.q7") == answer
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "", "q70 = 'b'", "q7", "q7 = answer", "q7 = open('/etc/passwd').read()", "q7 = True", "q7 = None",
-        "q7 = [1, 2]",
-        "q7 = 'a' if True else 'b'", "def f():\n    q7 = 'b'", "q7 = '", "q7 = 'b' * 10 ** 9", "q7 = " + "9" * 5000,
-        "q7 = " + "(" * 5000, "q7 = " + "-" * 100_000 + "1", "q7 = 1e999", "q7 = '\x00'",
-        "q7 = '" + "b" * 100_000 + "'",
-        "q7 = [" + "'a'," * 1000 + "]", "q7.x = 'b'", "q7 = f'{1}'",
-    ],
-)  # fmt: skip
-def test_what_is_no_literal_gives_none_and_is_never_run(source: str) -> None:
+NO_LITERALS = [
+    "q7 = answer", "q7 = open('/etc/passwd').read()", "q7 = True", "q7 = None", "q7 = [1, 2]", "q7 = f'{1}'",
+    "q7 = 'a' if True else 'b'", "q7 = 'b' * 10 ** 9", "q7 = 1e999", "q7 = '" + "b" * 1000 + "'",
+    "q7 = [" + "'a'," * 1000 + "]",
+]  # fmt: skip
+NO_ANSWER_CELLS = [
+    "", "q70 = 'b'", "q7", "q7.x = 'b'", "def f():\n    q7 = 'b'", "q7 = '", "q7 = '\x00'", "q7 = " + "9" * 5000,
+    "q7 = " + "(" * 5000, "q7 = " + "-" * 100_000 + "1", "q7 = '" + "b" * 100_000 + "'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", NO_LITERALS, ids=range(len(NO_LITERALS)))
+def test_what_is_no_literal_is_no_answer_and_is_never_run(source: str) -> None:
     assert typed_answer(source, "online_softmax.q7") is None
+    assert assigns(source, "online_softmax.q7")
+
+
+@pytest.mark.parametrize("source", NO_ANSWER_CELLS, ids=range(len(NO_ANSWER_CELLS)))
+def test_a_cell_that_types_nothing_leaves_the_answer_to_the_widget(source: str) -> None:
+    assert typed_answer(source, "online_softmax.q7") is PICKED
+    assert not assigns(source, "online_softmax.q7")
 
 
 def test_a_typed_backslash_warns_nobody(recwarn: pytest.WarningsRecorder) -> None:
