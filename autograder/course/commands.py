@@ -71,6 +71,8 @@ def verify(
     course: CourseFolder = None,
 ) -> None:
     """Prove the course: starters fail, solutions pass, every wrong solution gets its own diagnosis."""
+    from rich.progress import Progress
+
     from autograder.course.model import CourseError, load_course
     from autograder.course.verify import verify as verify_course
     from autograder.judge.client import Judge, JudgeError
@@ -83,7 +85,15 @@ def verify(
     try:
         with ExitStack() as stack:
             judges = [stack.enter_context(Judge(course=loaded.root)) for _ in range(jobs)]
-            rows = verify_course(loaded, wanted, judges, seed=seed)
+            bar = stack.enter_context(Progress(transient=True))
+            task = bar.add_task("judging", total=None)
+            rows = verify_course(
+                loaded,
+                wanted,
+                judges,
+                seed=seed,
+                on_judged=lambda done, total: bar.update(task, completed=done, total=total),
+            )
     except JudgeError as error:
         raise _refusal(error) from None
     if not print_report(rows, loaded.root):

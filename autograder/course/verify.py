@@ -53,11 +53,25 @@ class Row:
     findings: list[Finding] = field(default_factory=list)
 
 
-def verify(course: Course, chapters: Sequence[Chapter], judges: Sequence[Judging], *, seed: int) -> list[Row]:
-    """Check the course as a whole and the given chapters, on as many judges at a time as there are."""
+def verify(
+    course: Course,
+    chapters: Sequence[Chapter],
+    judges: Sequence[Judging],
+    *,
+    seed: int,
+    on_judged: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Row]:
+    """Check the course as a whole and the given chapters, on as many judges at a time as there are.
+
+    on_judged: told after each verdict how many are done, of how many. Raises CourseError where no starter can be made,
+    and whatever a judge raises that cannot run.
+    """
     rows = [Row("course", f"glossary, home, files, {len(course.chapters)} chapters", list(check_course(course)))]
     trials = [trial for chapter in chapters for exercise in chapter.exercises for trial in trials_of(exercise)]
-    found = _judge_all(trials, judges, seed)
+    found = []
+    for done, judged in enumerate(_judged(trials, judges, seed), start=1):
+        found.append(judged)
+        on_judged(done, len(trials))
     for chapter in chapters:
         checked = f"slides, {len(chapter.questions)} questions, texts"
         rows.append(Row(chapter.slug, checked, list(check_chapter(course, chapter))))
@@ -79,7 +93,7 @@ def trials_of(exercise: Exercise) -> list[Trial]:
     return trials
 
 
-def _judge_all(trials: list[Trial], judges: Sequence[Judging], seed: int) -> list[tuple[Trial, list[Finding]]]:
+def _judged(trials: list[Trial], judges: Sequence[Judging], seed: int) -> Iterator[tuple[Trial, list[Finding]]]:
     free: SimpleQueue[Judging] = SimpleQueue()
     for judge in judges:
         free.put(judge)
@@ -93,7 +107,7 @@ def _judge_all(trials: list[Trial], judges: Sequence[Judging], seed: int) -> lis
         return trial, list(trial.check(trial, verdict))
 
     with ThreadPoolExecutor(max_workers=len(judges)) as pool:
-        return list(pool.map(judged, trials))
+        yield from pool.map(judged, trials)
 
 
 def _exercise_row(exercise: Exercise, judged: list[tuple[Trial, list[Finding]]]) -> Row:
@@ -116,7 +130,9 @@ def _starter_fails(trial: Trial, verdict: Verdict) -> Iterator[Finding]:
 def _passes(trial: Trial, verdict: Verdict) -> Iterator[Finding]:
     if not verdict.passed or verdict.points != verdict.max_points:
         what = f"{trial.title} must pass with full points, but {_told(verdict)}"
-        yield Finding(trial.file, what, "Mend it, or checks.py where it asks for what no statement says")
+        yield Finding(
+            trial.file, what, _remedy(verdict, "Mend it, or checks.py where it asks for what no statement says")
+        )
     expected = {name: p.points for name, p in trial.exercise.properties.items()}
     if (found := {p.name: p.max_points for p in verdict.properties}) != expected:
         what = f"the judge grades {found} where exercise.toml has {expected}"
@@ -129,7 +145,14 @@ def _fails_as_itself(trial: Trial, verdict: Verdict) -> Iterator[Finding]:
     elif verdict.mistake != trial.name:
         other = f"is taken for {verdict.mistake!r}" if verdict.mistake else "is not recognised"
         what = f"{trial.title} {other}: {_told(verdict)}"
-        yield Finding(trial.file, what, "Draw a case in checks.py that tells it from the others, or join the two")
+        remedy = "Draw a case in checks.py that tells it from the others, or join the two"
+        yield Finding(trial.file, what, _remedy(verdict, remedy))
+
+
+def _remedy(verdict: Verdict, remedy: str) -> str:
+    """Give the remedy, after the one to try first where time ran out."""
+    hurried = verdict.kind is Kind.TIME_LIMIT or any(p.kind is Kind.TIME_LIMIT for p in verdict.properties)
+    return f"Try again with --jobs 1 on a quiet machine. {remedy}" if hurried else remedy
 
 
 def _told(verdict: Verdict) -> str:

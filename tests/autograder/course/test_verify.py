@@ -80,6 +80,20 @@ def test_every_text_of_an_exercise_is_judged_with_the_seed(course_folder: Path) 
     assert kinds == ["starter", "solution", *["wrong"] * 4, *["right"] * 2]
 
 
+def test_each_verdict_is_counted(course_folder: Path) -> None:
+    course = load_course(course_folder)
+    counts: list[tuple[int, int]] = []
+    verify(course, course.chapters, [FakeJudge(course)], seed=1, on_judged=lambda *count: counts.append(count))
+    assert counts == [(done, 8) for done in range(1, 9)]
+
+
+def test_time_that_ran_out_is_tried_again_first(course_folder: Path) -> None:
+    rows = rows_of(course_folder, {"squares": {"kind": Kind.TIME_LIMIT, "mistake": None}})
+    assert [f.remedy.partition(".")[0] for row in rows for f in row.findings] == [
+        "Try again with --jobs 1 on a quiet machine"
+    ]
+
+
 def test_several_judges_work_at_the_same_time(course_folder: Path) -> None:
     course = load_course(course_folder)
     meeting = threading.Barrier(2, timeout=20)
