@@ -1,0 +1,123 @@
+"""Name the mistake: the known-wrong solution that does the same to every failing case."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from autograder.judge.contracts import Contract, Play, Plays
+from autograder.judge.drawing import Drawn, Expected, Values
+from autograder.judge.outcome import End
+from autograder.judge.scoring import Rules, allowance, judge_play
+from autograder.judge.verdict import Kind
+from tilewise import testing
+
+# Two programs with one mistake round differently. An answer is taken for a known-wrong one's when it is this many
+# times nearer to it than to what is right.
+NEARER = 1000
+TELLING = {End.RETURNED, End.RAISED, End.REFUSED, End.OUT_OF_MEMORY, End.STATE_TOO_LARGE, End.TOO_SLOW}
+MOST_KEPT = 64
+
+
+@dataclass
+class Memory:
+    """What known-wrong solutions did, so that a class of answers to one seed runs them once."""
+
+    plays: dict[str, dict[tuple[str, int], Play]] = field(default_factory=dict)
+
+    def of(self, key: str) -> dict[tuple[str, int], Play]:
+        while len(self.plays) > MOST_KEPT:
+            self.plays.pop(next(iter(self.plays)))
+        return self.plays.setdefault(key, {})
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """The known-wrong solutions of one exercise, and the cases of one seed."""
+
+    contract: Contract
+    sources: Mapping[str, str]
+    drawn: Sequence[Drawn]
+    at_once: Mapping[int, int]
+    rules: Rules
+    known: Plays
+
+    def who(self, plays: Mapping[int, Play], kinds: Mapping[int, Kind]) -> str | None:
+        """Give the name of the one that behaves alike, or None. plays, kinds: the student's, by the case's number."""
+        failing = [d for d in self.drawn if kinds[d.number] not in (Kind.PASSED, Kind.NOT_RUN)]
+        if not failing or not all(plays[d.number].outcome.end in TELLING for d in failing):
+            return None
+        if any(plays[d.number].outcome.loading for d in failing):
+            return None
+        self._play(self.sources, failing)
+        alike = [name for name in self.sources if all(self._is_alike(name, d, plays[d.number]) for d in failing)]
+        if len(alike) > 1:
+            alike = self._same_properties(alike, kinds) or alike
+        return alike[0] if alike else None
+
+    def _play(self, names: Mapping[str, str] | Sequence[str], cases: Sequence[Drawn]) -> None:
+        missing = {n: self.sources[n] for n in names if any((n, d.number) not in self.known for d in cases)}
+        if missing:
+            wanted = [d for d in cases if any((n, d.number) not in self.known for n in missing)]
+            # One death is enough to know how a known-wrong solution ends.
+            self.known.update(self.contract.play(missing, wanted, most_deaths=1))
+
+    def _same_properties(self, names: Sequence[str], kinds: Mapping[int, Kind]) -> list[str]:
+        """Keep those that fail the same properties as the student's answer."""
+        self._play(names, self.drawn)
+        mine = {d.property.name for d in self.drawn if kinds[d.number] is not Kind.PASSED}
+
+        def failed(name: str) -> set[str]:
+            return {
+                d.property.name
+                for d in self.drawn
+                if judge_play(d, self.known[name, d.number], self.at_once.get(d.number), self.rules).kind
+                is not Kind.PASSED
+            }
+
+        return [name for name in names if failed(name) == mine]
+
+    def _is_alike(self, name: str, drawn: Drawn, mine: Play) -> bool:
+        theirs = self.known[name, drawn.number]
+        a, b = mine.outcome, theirs.outcome
+        if not (a.returned and b.returned):
+            return (a.end, a.function, a.error_type) == (b.end, b.function, b.error_type)
+        if (allowed := self.at_once.get(drawn.number)) is not None and (mine.largest > allowed) != (
+            theirs.largest > allowed
+        ):
+            return False
+        for number, right in enumerate(drawn.states):
+            if not _values_alike(mine.states[number], theirs.states[number], right):
+                return False
+        return _values_alike((a.values, a.single), (b.values, b.single), drawn.expected)
+
+
+def key_of(exercise: str, seed: int, sources: Mapping[str, str], checks_text: str) -> str:
+    """Give the key under which the plays may be kept: everything that they depend on."""
+    text = "\0".join([exercise, str(seed), checks_text, *(f"{k}\0{v}" for k, v in sorted(sources.items()))])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _values_alike(mine: tuple[Values, bool], theirs: tuple[Values, bool], right: Expected) -> bool:
+    if mine[1] != theirs[1] or len(mine[0]) != len(theirs[0]):
+        return False
+    oracles: Sequence[Tensor | None] = right.oracle if len(right.oracle) == len(mine[0]) else [None] * len(mine[0])
+    plains: Sequence[Tensor | None] = right.plain if len(right.plain) == len(mine[0]) else [None] * len(mine[0])
+    return all(_is_near(*each) for each in zip(mine[0], theirs[0], oracles, plains, strict=True))
+
+
+def _is_near(mine: Tensor, theirs: Tensor, oracle: Tensor | None, plain: Tensor | None) -> bool:
+    if mine.shape != theirs.shape or mine.dtype != theirs.dtype:
+        return False
+    if mine.numel() == 0:
+        return True
+    allowed = allowance(theirs.double(), theirs)
+    if oracle is not None and plain is not None and oracle.shape == mine.shape:
+        off = testing.errors(mine, oracle)
+        off = off[torch.isfinite(off)]
+        allowed += allowance(oracle, plain) + (float(off.max()) / NEARER if off.numel() else 0.0)
+    return bool((testing.errors(mine, theirs) <= allowed).all())

@@ -1,0 +1,84 @@
+"""Somebody else's attention: names that an answer may not use, found in its text and among the operators that ran."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+# Whatever the exercise: these do what the course teaches to build.
+ALWAYS = ("scaled_dot_product_attention", "flex_attention", "flash_attn", "xformers", "tilewise", "autograder")
+COMPILE = "torch.compile"
+# Parts of operator names under which torch's own attention shows up, however it was called.
+FUSED = ("scaled_dot_product", "fused_sdp", "flash_attention", "efficient_attention", "flex_attention")
+
+
+def used_names(source: str, forbidden: tuple[str, ...]) -> list[str]:
+    """Give the forbidden names that the text uses, in the order in which they stand; none if it does not parse.
+
+    An import, an attribute (`torch.softmax`), or a string that is exactly such a name (as for getattr) counts. A name
+    that the cell defines itself does not, nor do docstrings and `self.softmax`.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):  # running it will say so, with the line
+        return []
+    names = {*ALWAYS, *forbidden}
+    own = _defined(tree)
+    found = dict.fromkeys(name for node in ast.walk(tree) for name in _mentions(node, own) if name in names)
+    if COMPILE.split(".")[1] in _torch_attributes(tree):
+        found[COMPILE] = None
+    return list(found)
+
+
+def seen_operators(operators: frozenset[str], forbidden: tuple[str, ...]) -> list[str]:
+    """Give the forbidden operators among those that ran: `_softmax` is softmax under its inner name."""
+    banned = set(forbidden)
+    return sorted(
+        name for name in operators if name.strip("_") in banned or name in banned or any(part in name for part in FUSED)
+    )
+
+
+def _mentions(node: ast.AST, own: set[str]) -> Iterator[str]:
+    match node:
+        case ast.Import(names=aliases):
+            for alias in aliases:
+                yield from alias.name.split(".")
+        case ast.ImportFrom(module=module, names=aliases):
+            yield from (module or "").split(".")
+            yield from (alias.name for alias in aliases)
+        case ast.Attribute(value=ast.Name(id="self" | "cls")):
+            return
+        case ast.Attribute(attr=attribute):
+            yield attribute
+        case ast.Name(id=name) if name not in own:
+            yield name
+        case ast.Constant(value=str(text)) if len(text) < 200:
+            yield from text.strip().split(".")
+
+
+def _defined(tree: ast.AST) -> set[str]:
+    """Names that the cell gives a meaning to by itself (an import gives them somebody else's)."""
+    own = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                own.add(name)
+            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
+                own.add(name)
+    return own
+
+
+def _torch_attributes(tree: ast.AST) -> set[str]:
+    """What is taken straight from the module: `torch.X`, `t.X` after `import torch as t`, `from torch import X`."""
+    aliases, taken = {"torch"}, set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                aliases |= {alias.asname for alias in names if alias.name == "torch" and alias.asname}
+            case ast.ImportFrom(module="torch", names=names):
+                taken |= {alias.name for alias in names}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in aliases:
+                taken.add(attribute)
+    return taken

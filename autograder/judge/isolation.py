@@ -1,0 +1,172 @@
+"""Shut a process in: fresh namespaces, a root of its own that can only be read, no privileges. Stands alone (Linux).
+
+Two ways lead there. With real privileges the namespaces are made first and a user namespace last, its map written by
+the parent, so that the student's code runs as a user who is not root outside either. Without privileges the user
+namespace comes first and gives the right to make the others.
+"""
+
+import ctypes
+import os
+import platform
+import signal
+import stat
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x4000000, 0x8000000
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+NAMESPACES = CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 4096, 16384, 1 << 18
+MNT_DETACH = 2
+AT_FDCWD, AT_RECURSIVE = -100, 0x8000
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID = 1, 2
+MOUNT_SETATTR = 442
+PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 24, 36, 38
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+CAPABILITY_VERSION = 0x20080522
+CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN = 6, 7, 21
+
+NOBODY = 65534
+NEW_ROOT = "/mnt"  # any folder of the old root does: the new one is laid over it in this namespace only
+DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+
+
+class MountAttributes(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns"))
+
+
+class CapabilityHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+def _called(what, result):
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def _mount(source, target, kind=None, flags=0, options=None):
+    encoded = [text.encode() if text is not None else None for text in (source, target, kind)]
+    data = options.encode() if options is not None else None
+    _called(f"mount {target}", libc.mount(*encoded, ctypes.c_ulong(flags), data))
+
+
+def is_privileged():
+    """Tell whether this process may make namespaces and become another user without a user namespace."""
+    with open("/proc/self/status") as file:
+        effective = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff"))
+    return all(effective >> capability & 1 for capability in (CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN))
+
+
+def leave_the_machine(privileged):
+    """Make the namespaces; the next fork of this process is the first process of the new pid namespace.
+
+    The mount namespace is left to that process: it will change its root, and this one keeps the machine's.
+    """
+    user, group = os.getuid(), os.getgid()
+    flags = NAMESPACES if privileged else NAMESPACES | CLONE_NEWUSER
+    if privileged:
+        os.setgroups([])
+    _called("unshare", libc.unshare(flags))
+    if not privileged:
+        write_user_map("self", user, group)
+
+
+def write_user_map(process, user, group):
+    """Let `nobody` inside the process's user namespace be the given user and group outside."""
+    for file, text in (("setgroups", "deny"), ("uid_map", f"{NOBODY} {user} 1"), ("gid_map", f"{NOBODY} {group} 1")):
+        with open(f"/proc/{process}/{file}", "w") as target:
+            target.write(text)
+
+
+def new_user_namespace():
+    """Enter a user namespace whose map the parent writes."""
+    _called("unshare user", libc.unshare(CLONE_NEWUSER))
+
+
+def become_nobody():
+    """Take the one user of this namespace; run after the map is written."""
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # changing users made /proc/self belong to root
+
+
+def build_root(shown, hidden, temporary_bytes):
+    """Pivot into a new root: `shown` read-only, `hidden` covered by nothingness, and /tmp to write in.
+
+    A shown path below a hidden one is laid over it, and the reverse: deeper paths win.
+    """
+    _called("unshare mounts", libc.unshare(CLONE_NEWNS))
+    _mount(None, "/", flags=MS_REC | MS_PRIVATE)
+    handles = {path: os.open(path, os.O_PATH | os.O_NOFOLLOW) for path in (*shown, *DEVICES)}
+    _mount("tmpfs", NEW_ROOT, "tmpfs", MS_NOSUID | MS_NODEV, "size=4m,mode=755")
+    for path in sorted({*handles, *hidden}, key=lambda p: (p.count("/"), p)):
+        if path in handles:
+            _show(path, handles[path])
+        else:
+            _hide(path)
+    for handle in handles.values():
+        os.close(handle)
+    for folder in ("/proc", "/tmp", "/old"):
+        os.makedirs(NEW_ROOT + folder, exist_ok=True)
+    attributes = MountAttributes(set=MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID)
+    size = ctypes.sizeof(attributes)
+    result = libc.syscall(MOUNT_SETATTR, AT_FDCWD, NEW_ROOT.encode(), AT_RECURSIVE, ctypes.byref(attributes), size)
+    _called("mount_setattr", result)
+    # Only while the old /proc is still in sight does the kernel let a user namespace mount one.
+    _mount("proc", NEW_ROOT + "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    _mount("tmpfs", NEW_ROOT + "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"size={temporary_bytes},mode=1777")
+    os.chdir(NEW_ROOT)
+    _called("pivot_root", libc.syscall(PIVOT_ROOT[platform.machine()], b".", b"old"))
+    _called("umount /old", libc.umount2(b"/old", MNT_DETACH))
+    os.chdir("/tmp")
+
+
+def _show(path, handle):
+    target = NEW_ROOT + path
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISLNK(mode):
+        os.symlink(os.readlink("", dir_fd=handle), target)
+        return
+    if stat.S_ISDIR(mode):
+        os.makedirs(target, exist_ok=True)
+    elif not os.path.exists(target):
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
+    _mount(f"/proc/self/fd/{handle}", target, flags=MS_BIND | MS_REC)
+
+
+def _hide(path):
+    target = NEW_ROOT + path
+    if os.path.isdir(target):
+        _mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=755")
+    elif os.path.lexists(target):
+        _mount("/dev/null", target, flags=MS_BIND)
+
+
+def forbid_nested_namespaces():
+    """Allow no user namespace inside this one. Needs the capabilities of a fresh user namespace."""
+    with open("/proc/sys/user/max_user_namespaces", "w") as file:
+        file.write("0")
+
+
+def drop_privileges():
+    """Give up every capability, and any way to get one back."""
+    libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    for capability in range(64):
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+    header = CapabilityHeader(CAPABILITY_VERSION, 0)
+    _called("capset", libc.capset(ctypes.byref(header), (ctypes.c_uint32 * 6)()))
+    _called("no_new_privs", libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def die_with_parent():
+    """Have the kernel kill this process when its parent ends. A second line: student code can undo it."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def adopt_orphans():
+    """Make every process that descends from this one, however often it forks, end up as this one's child."""
+    _called("subreaper", libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))

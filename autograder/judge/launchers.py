@@ -1,0 +1,232 @@
+"""The ways to start a worker: a fork of the zygote (namespaces, child), or a fresh bubblewrap process."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from autograder.judge import filter as syscalls
+from autograder.judge.sandbox import Rung, SandboxError, Wires, open_wires
+from autograder.judge.view import View
+
+HERE = Path(__file__).resolve().parent
+READY_SECONDS = 60.0
+PROCESSES = 64
+TEMPORARY_BYTES = 64 * 1024 * 1024
+# All that a worker's environment holds; it tells nothing about the machine or its user.
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+    "PYTHONHASHSEED": "0",
+    "TORCHINDUCTOR_CACHE_DIR": "/tmp",
+}
+
+
+def system_call_filter() -> bytes:
+    """Give the BPF program, or nothing where libseccomp is missing; the namespaces then stand without it."""
+    try:
+        return syscalls.build()
+    except OSError:
+        return b""
+
+
+class SupervisedLife:
+    """A worker with a supervisor at the other end of a socket."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.their_end = theirs.detach()
+        self._status: dict[str, Any] | None = None
+
+    def let_go(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def status(self, seconds: float) -> dict[str, Any] | None:
+        if self._status is None and select.select([self._socket], [], [], seconds)[0]:
+            message = self._socket.recv(4096)
+            self._status = json.loads(message) if message else {"problem": "its supervisor died"}
+        return self._status
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class ZygoteLauncher:
+    """Owns the fork server. It starts at once; the first launch waits until torch is in."""
+
+    def __init__(self, rung: Rung, view: View, program: bytes) -> None:
+        self.rung = rung
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", str(HERE / "zygote.py"), str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env=ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
+        theirs.close()
+        settings = {
+            "rung": str(rung),
+            "shown": view.shown,
+            "hidden": view.hidden,
+            "packages": view.packages,
+            "filter": (program if rung is Rung.NAMESPACES else b"").hex(),
+            "temporary_bytes": TEMPORARY_BYTES,
+            "processes": PROCESSES,
+        }
+        self._control.send(json.dumps(settings).encode())
+        self._is_ready = False
+
+    def launch(self) -> Wires:
+        if not self._is_ready:
+            self._wait_until_ready()
+        channel, output, worker_ends = open_wires()
+        life = SupervisedLife()
+        ends = [life.their_end, *worker_ends]
+        try:
+            socket.send_fds(self._control, [b"worker"], ends)
+        except OSError as error:
+            raise SandboxError(f"the fork server is gone: {error}") from error
+        finally:
+            for end in ends:
+                os.close(end)
+        return Wires(channel, output, life)
+
+    def _wait_until_ready(self) -> None:
+        self._control.settimeout(READY_SECONDS)
+        try:
+            self._is_ready = self._control.recv(16) == b"ready"
+        except OSError as error:
+            raise SandboxError(f"the fork server did not start within {READY_SECONDS:.0f} s: {error}") from error
+        if not self._is_ready:
+            raise SandboxError(f"the fork server ended at its start, with code {self._process.wait()}")
+
+    def close(self) -> None:
+        self._control.close()
+        self._process.kill()
+        self._process.wait()
+
+
+class ProcessLife:
+    """A worker inside a bubblewrap process that this process started."""
+
+    def __init__(self, process: subprocess.Popen[bytes], information: int) -> None:
+        self._process, self._information = process, information
+
+    def let_go(self) -> None:
+        """Kill bubblewrap, which takes the first process of the namespace with it, and wait for that one."""
+        inner = self._open_inner()
+        self._process.kill()
+        if inner is not None:
+            select.select([inner], [], [], READY_SECONDS)
+            os.close(inner)
+
+    def _open_inner(self) -> int | None:
+        told = json.loads(os.read(self._information, 4096) or b"{}") if self._has_told() else {}
+        try:
+            return os.pidfd_open(told["child-pid"])
+        except (KeyError, ProcessLookupError):
+            return None
+
+    def _has_told(self) -> bool:
+        return bool(select.select([self._information], [], [], READY_SECONDS)[0])
+
+    def status(self, seconds: float) -> dict[str, Any] | None:
+        try:
+            code = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        if complaint := self._complaint():
+            return {"problem": complaint}
+        if code < 0:
+            return {"signal": -code}
+        return {"signal": code - 128} if code > 128 else {"code": code}
+
+    def _complaint(self) -> str:
+        assert self._process.stderr is not None
+        if self._process.stderr.closed or not select.select([self._process.stderr], [], [], 0)[0]:
+            return ""
+        return os.read(self._process.stderr.fileno(), 2000).decode(errors="replace").strip()
+
+    def close(self) -> None:
+        os.close(self._information)
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+
+
+class BubblewrapLauncher:
+    """Starts every worker anew inside `bwrap`: slow, for torch is imported each time, and independent of the zygote."""
+
+    rung = Rung.BUBBLEWRAP
+
+    def __init__(self, view: View, program: bytes) -> None:
+        found = shutil.which("bwrap")
+        if found is None:
+            raise SandboxError("`bwrap` is not installed; on Debian: apt install bubblewrap")
+        self._bwrap, self._view, self._program = found, view, program
+
+    def launch(self) -> Wires:
+        channel, output, (channel_end, output_end) = open_wires()
+        information, information_end = os.pipe2(os.O_CLOEXEC)
+        program = self._program_pipe()
+        kept = [channel_end, output_end, information_end, *program]
+        try:
+            process = subprocess.Popen(
+                self._command(channel_end, output_end, information_end, program),
+                pass_fds=kept,
+                env=ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                cwd="/",
+            )
+        finally:
+            for end in kept:
+                os.close(end)
+        return Wires(channel, output, ProcessLife(process, information))
+
+    def _program_pipe(self) -> list[int]:
+        if not self._program:
+            return []
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        os.write(writing, self._program)  # under one kilobyte: fits the pipe
+        os.close(writing)
+        return [reading]
+
+    def _command(self, channel: int, output: int, information: int, program: list[int]) -> list[str]:
+        command = [self._bwrap, "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"]
+        command += ["--new-session", "--clearenv", "--uid", "65534", "--gid", "65534", "--hostname", "tilewise"]
+        for name, value in ENVIRONMENT.items():
+            command += ["--setenv", name, value]
+        for path in self._view.shown:
+            if os.path.islink(path):
+                command += ["--symlink", os.readlink(path), path]
+            else:
+                command += ["--ro-bind", path, path]
+        for path in self._view.hidden:
+            command += ["--tmpfs", path] if os.path.isdir(path) else ["--ro-bind", "/dev/null", path]
+        command += ["--ro-bind", str(HERE / "worker.py"), "/worker.py", "--proc", "/proc", "--dev", "/dev"]
+        command += ["--size", str(TEMPORARY_BYTES), "--tmpfs", "/tmp", "--chdir", "/tmp", "--remount-ro", "/"]
+        command += ["--cap-drop", "ALL", "--info-fd", str(information)]
+        if program:
+            command += ["--seccomp", str(program[0])]
+        python = os.path.realpath(sys.executable)
+        command += [python, "-I", "-S", "-B", "/worker.py", str(channel), str(output), str(PROCESSES)]
+        return [*command, *self._view.packages]
+
+    def close(self) -> None:
+        """Nothing outlives its worker."""

@@ -1,0 +1,293 @@
+"""Workers as the judge sees them: start one, call it under a deadline, see it dead.
+
+Which walls stand around it is the rung. Each rung is probed by trying to get out (`probe.py`); one that was asked for
+and cannot be had is an error, never a lower one in silence.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+import torch
+from pydantic import ValidationError
+
+from autograder.judge import protocol
+from autograder.judge.outcome import End, Outcome, Reply, from_reply
+from autograder.judge.printing import Capture, clean
+
+START_SECONDS = 30.0
+END_SECONDS = 10.0
+GOING_SECONDS = 2.0
+FILE_BYTES = 16 * 1024 * 1024
+CHUNK = 1 << 18
+
+
+class Rung(StrEnum):
+    """What stands between the student's code and the machine, best first."""
+
+    NAMESPACES = "namespaces"
+    BUBBLEWRAP = "bubblewrap"
+    CHILD = "child"
+
+    @property
+    def isolates(self) -> bool:
+        """Whether two calls can share nothing but what the judge hands over."""
+        return self is not Rung.CHILD
+
+
+class SandboxError(Exception):
+    """A worker could not be started; says why."""
+
+
+class WorkerGone(Exception):
+    """The worker ended, or had to be ended, in the middle of a call."""
+
+    def __init__(self, end: End, detail: str = "") -> None:
+        super().__init__(detail or end)
+        self.end, self.detail = end, detail
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one worker may use. seconds: wall time of one call; calls: how many it is expected to answer."""
+
+    seconds: float
+    memory_mib: int
+    calls: int = 1
+
+    def as_job(self) -> dict[str, Any]:
+        return {
+            "memory_bytes": self.memory_mib << 20,
+            "cpu_seconds": self.seconds * self.calls + 1,
+            "file_bytes": FILE_BYTES,
+        }
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: function of the numbered source, on tensors, plain values and tuples of them; "" only runs the cell."""
+
+    source: int
+    function: str
+    arguments: tuple[Any, ...] = ()
+    meter: bool = False
+
+
+class Life(Protocol):
+    """Who sees a worker dead."""
+
+    def let_go(self) -> None:
+        """Have the worker and all that it started killed."""
+
+    def status(self, seconds: float) -> dict[str, Any] | None:
+        """Tell how it ended ({"code"}, {"signal"} or {"problem"}), waiting so long at most; None: it still runs."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Wires:
+    """The judge's ends of what leads to one worker."""
+
+    channel: socket.socket
+    output: int
+    life: Life
+
+
+class Launcher(Protocol):
+    """Starts workers on one rung."""
+
+    rung: Rung
+
+    def launch(self) -> Wires: ...
+
+    def close(self) -> None: ...
+
+
+def open_wires() -> tuple[socket.socket, int, tuple[int, int]]:
+    """Make the channel and the output pipe; give the judge's ends, and the two descriptors for the worker."""
+    channel, channel_end = socket.socketpair()
+    output, output_end = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(output, False)
+    channel.setblocking(False)
+    return channel, output, (channel_end.detach(), output_end)
+
+
+class Worker:
+    """One disposable process. Used in a `with`: on leaving, it is dead."""
+
+    def __init__(self, wires: Wires, sources: Sequence[str], limits: Limits) -> None:
+        self._wires, self._limits = wires, limits
+        self._capture = Capture()
+        texts = [torch.frombuffer(bytearray(s.encode()), dtype=torch.uint8) for s in sources]
+        self._job = protocol.encode({"limits": limits.as_job()}, texts)
+        self._pending = memoryview(b"")
+        self._output_open = True
+        self._started = False
+        self._ended = False
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def call(self, call: Call) -> Outcome:
+        """Make one call; the outcome tells how it ended. After a deadly end the worker takes no more."""
+        nonce = secrets.token_hex(8)
+        tensors: list[torch.Tensor] = []
+        header = {
+            "call": nonce,
+            "source": call.source,
+            "function": call.function or None,
+            "arguments": [_spec(argument, tensors) for argument in call.arguments],
+            "meter": call.meter,
+        }
+        request = protocol.encode(header, tensors)
+        try:
+            if not self._started:
+                self._start()
+            frame = self._exchange(request, self._limits.seconds)
+            reply = Reply.model_validate(frame.header)
+            if reply.call != nonce:
+                raise WorkerGone(End.GARBLED, "the reply answers another call")
+        except (protocol.ProtocolError, ValidationError) as error:
+            self.end()
+            return Outcome(End.GARBLED, call.function, detail=clean(str(error), 300), printed=self._capture.take())
+        except WorkerGone as gone:
+            self.end()
+            return Outcome(gone.end, call.function, detail=gone.detail, printed=self._capture.take())
+        self._drain()  # printed before the reply was sent, so it is here by now
+        return from_reply(reply, frame.tensors, call.function, self._capture.take())
+
+    def _start(self) -> None:
+        """Wait for the worker to stand ready, on the judge's time and not on the student's, and hand over the job."""
+        try:
+            self._exchange(b"", START_SECONDS)
+        except (WorkerGone, protocol.ProtocolError) as error:
+            raise SandboxError(f"a worker did not start: {error}") from error
+        self._started = True
+        self._pending = memoryview(self._job)
+
+    def _exchange(self, request: bytes, seconds: float) -> protocol.Frame:
+        """Write the request and read one frame."""
+        self._pending = memoryview(bytes(self._pending) + request)
+        deadline = time.monotonic() + seconds
+
+        def read(count: int) -> bytearray:
+            data, got = bytearray(count), 0
+            while got < count:
+                if self._wait(deadline):
+                    got += self._receive(memoryview(data)[got:])
+            return data
+
+        return protocol.decode(read)
+
+    def _receive(self, view: memoryview) -> int:
+        try:
+            size = self._wires.channel.recv_into(view[:CHUNK])
+        except BlockingIOError:
+            return 0
+        except ConnectionResetError:
+            size = 0
+        if size == 0:
+            raise self._why_gone()
+        return size
+
+    def _wait(self, deadline: float) -> bool:
+        """Move what can be moved until the channel has something to read (True) or the request went out."""
+        wires = self._wires
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise WorkerGone(End.TOO_SLOW)
+        reading: list[Any] = [wires.channel, wires.output] if self._output_open else [wires.channel]
+        writing = [wires.channel] if self._pending else []
+        readable, writable, _ = select.select(reading, writing, [], left)
+        if writable:
+            try:
+                self._pending = self._pending[wires.channel.send(self._pending[:CHUNK]) :]
+            except BlockingIOError:
+                pass  # the buffer filled up between the two calls; select will tell
+            except (BrokenPipeError, ConnectionResetError):
+                raise self._why_gone() from None
+        if wires.output in readable:
+            self._drain()
+        return wires.channel in readable
+
+    def _drain(self) -> None:
+        self._output_open = self._capture.drain(self._wires.output)
+
+    def _why_gone(self) -> WorkerGone:
+        status = self._wires.life.status(GOING_SECONDS)
+        if status is None:
+            return WorkerGone(End.QUIT, "the process closed the channel and went on")
+        if problem := status.get("problem"):
+            raise SandboxError(f"a worker could not be shut in: {problem}")
+        if (number := status.get("signal")) is None:
+            return WorkerGone(End.QUIT, f"exit code {status.get('code')}")
+        if number == signal.SIGXCPU:
+            return WorkerGone(End.TOO_SLOW)
+        if number == signal.SIGKILL:
+            return WorkerGone(End.OUT_OF_MEMORY, "the system killed the process")
+        return WorkerGone(End.CRASHED, f"signal {number}")
+
+    def end(self) -> None:
+        """Kill the worker and all that it started, and wait until that is done. May be called twice."""
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            self._wires.channel.close()
+            self._wires.life.let_go()
+            if self._wires.life.status(END_SECONDS) is None:
+                raise SandboxError(f"a worker did not end within {END_SECONDS:.0f} s")
+            self._drain()
+        finally:
+            os.close(self._wires.output)
+            self._wires.life.close()
+
+
+class Sandbox:
+    """Workers of one rung, one kept ready ahead."""
+
+    def __init__(self, launcher: Launcher, *, ahead: int = 1) -> None:
+        self._launcher, self._ahead = launcher, ahead
+        self._ready: list[Wires] = []
+
+    @property
+    def rung(self) -> Rung:
+        return self._launcher.rung
+
+    def worker(self, sources: Sequence[str], limits: Limits) -> Worker:
+        """Take a fresh worker for these sources. What was made ahead has not run any student's code."""
+        wires = self._ready.pop(0) if self._ready else self._launcher.launch()
+        self.prepare()
+        return Worker(wires, sources, limits)
+
+    def prepare(self) -> None:
+        while len(self._ready) < self._ahead:
+            self._ready.append(self._launcher.launch())
+
+    def close(self) -> None:
+        for wires in self._ready:
+            Worker(wires, (), Limits(1, 256)).end()
+        self._ready.clear()
+        self._launcher.close()
+
+
+def _spec(argument: Any, tensors: list[torch.Tensor]) -> dict[str, Any]:
+    if isinstance(argument, torch.Tensor):
+        tensors.append(argument)
+        return {"tensor": len(tensors) - 1}
+    if isinstance(argument, tuple):
+        return {"tuple": [_spec(entry, tensors) for entry in argument]}
+    return {"value": argument}

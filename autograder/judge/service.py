@@ -1,0 +1,75 @@
+"""The judge's own process: `python -m autograder.judge.service REPLIES COURSE [RUNG]`.
+
+Reads one JSON object a line from standard input and writes one a line to the descriptor REPLIES; ends when its input
+does. Single-threaded, and the only one that holds checks, seeds and references.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+
+def main() -> None:
+    sys.dont_write_bytecode = True  # checks are imported from the course's folders, which are not ours to litter
+    replies = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8", buffering=1)
+    course = Path(sys.argv[2])
+    wanted = sys.argv[3] if len(sys.argv) > 3 else None
+
+    def reply(message: dict[str, Any]) -> None:
+        replies.write(json.dumps(message, ensure_ascii=True) + "\n")
+
+    try:
+        service = Service(course, wanted)
+    except Exception as error:
+        traceback.print_exc()
+        reply({"failed": f"{error}"})
+        return
+    reply({"rung": service.rung, "refused": service.refused})
+    try:
+        for line in sys.stdin:
+            request = json.loads(line)
+            try:
+                reply({"id": request["id"], "verdict": service.verdict(request)})
+            except Exception as error:
+                traceback.print_exc()
+                reply({"id": request["id"], "error": f"{type(error).__name__}: {error}"})
+    except BrokenPipeError:
+        return  # the client is gone, and with it the reason to go on
+    finally:
+        service.close()
+
+
+class Service:
+    """The sandbox that holds on this machine, and the engine on top of it."""
+
+    def __init__(self, course: Path, wanted: str | None) -> None:
+        # The fork server imports torch in its own process while this one does.
+        from autograder.judge.probe import choose
+        from autograder.judge.sandbox import Rung
+
+        chosen = choose(Rung(wanted) if wanted else None)
+        from autograder.judge.engine import Engine
+
+        self._sandbox = chosen.sandbox
+        self.rung = str(chosen.sandbox.rung)
+        self.refused = {str(rung): reason for rung, reason in chosen.refused.items()}
+        self._engine = Engine(course, self._sandbox)
+
+    def verdict(self, request: dict[str, Any]) -> dict[str, Any]:
+        grading = request["grading"]
+        seed = request["seed"] if request["seed"] is not None else secrets.randbelow(1 << 31)
+        verdict = self._engine.verdict(request["exercise"], request["source"], seed, secret=grading)
+        return (verdict.redacted() if grading else verdict).model_dump(mode="json")
+
+    def close(self) -> None:
+        self._sandbox.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What a shut-in worker may see of this machine: Python, torch, the system's programs, and nothing of the course."""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+OURS = ("autograder", "tilewise", "tilewise_lab")
+SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache")
+
+
+@dataclass(frozen=True)
+class View:
+    """shown: paths to bind read-only, as they stand   hidden: paths to cover   packages: folders for sys.path."""
+
+    shown: tuple[str, ...]
+    hidden: tuple[str, ...]
+    packages: tuple[str, ...]
+
+
+def view() -> View:
+    """Work out what this interpreter needs, and what beneath that must not be seen."""
+    packages = [path for path in sys.path if path and Path(path, "torch").is_dir()]
+    packages += [path for path in site.getsitepackages() if path not in packages and os.path.isdir(path)]
+    needed = [*SYSTEM, sys.prefix, os.path.realpath(sys.base_prefix), os.path.dirname(os.path.realpath(sys.executable))]
+    shown = _outermost([path for path in [*needed, *packages] if os.path.lexists(path)])
+    hidden = [str(PACKAGE), str(PACKAGE.parent / "src"), str(PACKAGE.parent / "course")]
+    if course := os.environ.get("TILEWISE_COURSE"):
+        hidden.append(os.path.abspath(course))
+    for folder in packages:
+        hidden += [str(path) for path in Path(folder).iterdir() if _is_ours(path.name)]
+    return View(shown, tuple(path for path in hidden if _is_below(path, shown)), tuple(packages))
+
+
+def _is_ours(name: str) -> bool:
+    return name in OURS or name.startswith(("tilewise-", "_editable_impl_tilewise", "__editable__.tilewise"))
+
+
+def _outermost(paths: list[str]) -> tuple[str, ...]:
+    """Keep the paths that lie in no other one. Links are kept too: the new root repeats them as links."""
+    kept: list[str] = []
+    for path in sorted(set(paths), key=len):
+        if not _is_below(path, kept):
+            kept.append(path)
+    return tuple(kept)
+
+
+def _is_below(path: str, folders: list[str] | tuple[str, ...]) -> bool:
+    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)

@@ -1,0 +1,333 @@
+"""The disposable end: runs the text of one cell on the tensors that it is sent, and sends tensors back.
+
+Runs where `autograder`, `tilewise` and `course` cannot be seen, so it imports nothing of them. It holds no expected
+value and says nothing about right or wrong: whatever the student's code does to this process, it can at best change
+which numbers are sent. Frames are those of `protocol.py`.
+"""
+
+import sys
+
+if (
+    __name__ == "__main__"
+):  # worker.py CHANNEL OUTPUT PROCESSES FOLDER...: started without `site`, so told where torch is
+    sys.path.extend(sys.argv[4:])
+
+import builtins
+import ctypes
+import io
+import json
+import math
+import os
+import resource
+import struct
+import traceback
+import types
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+LENGTH = struct.Struct("<I")
+CELL = "<cell {}>"
+MAX_TENSORS = 64
+MAX_BYTES = 128 * 1024 * 1024
+MAX_MESSAGE = 1000
+MAX_FRAMES = 10
+PLAIN = torch.Tensor
+DTYPES = {
+    name: getattr(torch, name)
+    for name in ("float16", "bfloat16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool")
+}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+class Refused(Exception):
+    """The function returned something that is not a plain tensor; says what."""
+
+
+class Meter(TorchDispatchMode):
+    """Observe which operators run, and how many elements one of them reads or produces at most.
+
+    It lives in the student's process: NumPy, ctypes or a thread go unseen, and someone determined can switch it off.
+    It feeds advice and the friendlier bounds; what must be proven is proven by a contract outside.
+    """
+
+    MOVING = frozenset(
+        # fmt: off
+        (
+            "empty",
+            "empty_like",
+            "empty_strided",
+            "new_empty",
+            "new_empty_strided",
+            "zeros",
+            "zeros_like",
+            "zero",
+            "zero_",
+            "new_zeros",
+            "ones",
+            "ones_like",
+            "new_ones",
+            "full",
+            "full_like",
+            "new_full",
+            "fill",
+            "fill_",
+            "scalar_tensor",
+            "copy",
+            "copy_",
+            "clone",
+            "contiguous",
+            "to",
+            "_to_copy",
+            "detach",
+            "detach_",
+            "alias",
+            "lift_fresh",
+            "cat",
+            "stack",
+            "pad",
+            "constant_pad_nd",
+            "resize_",
+            "set_",
+            "_unsafe_view",
+            "_reshape_copy",
+        )
+        # fmt: on
+    )
+
+    def __init__(self):
+        super().__init__()
+        self.operators = set()
+        self.largest = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls):
+        """Keep torch from importing its compiler (a second, in every fresh process) to leave it out of this class."""
+        return False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        schema = func._schema
+        name = schema.name.split("::")[-1]
+        self.operators.add(name)
+        is_view = any(r.alias_info is not None and not r.alias_info.is_write for r in schema.returns)
+        if name not in self.MOVING and not is_view:
+            for value in tree_leaves((args, kwargs, result)):
+                if isinstance(value, torch.Tensor):
+                    self.largest = max(self.largest, value.numel())
+        return result
+
+
+class Channel:
+    """Frames over one socket. The judge is trusted; it also watches the clock, so reads here may block."""
+
+    def __init__(self, descriptor):
+        self.descriptor = descriptor
+
+    def read(self, count):
+        data = bytearray(count)
+        view = memoryview(data)
+        while view:
+            got = os.readv(self.descriptor, [view])
+            if got == 0:
+                os._exit(0)
+            view = view[got:]
+        return data
+
+    def receive(self):
+        (length,) = LENGTH.unpack(self.read(LENGTH.size))
+        header = json.loads(self.read(length))
+        return header, [self.tensor(*spec) for spec in header["buffers"]]
+
+    def tensor(self, dtype, shape, strides=None):
+        kind = DTYPES[dtype]
+        if math.prod(shape) == 0:
+            return torch.empty(shape, dtype=kind)
+        whole = torch.frombuffer(self.read(math.prod(shape) * kind.itemsize), dtype=kind).reshape(shape)
+        if strides is None:
+            return whole
+        spread = torch.empty_strided(shape, strides, dtype=kind)
+        if kind.is_floating_point:  # who reads the gaps shall notice
+            whole_storage = torch.empty(0, dtype=kind).set_(spread.untyped_storage())
+            whole_storage.fill_(math.nan)
+        return spread.copy_(whole)
+
+    def send(self, header, chunks=()):
+        text = json.dumps(header).encode()
+        view = memoryview(b"".join([LENGTH.pack(len(text)), text, *chunks]))
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+
+
+class Answers:
+    """The cells' texts, each run once in a namespace of its own when first called."""
+
+    def __init__(self, sources):
+        self.sources = sources
+        self.namespaces = {}
+
+    def load(self, number):
+        if number not in self.namespaces:
+            module = types.ModuleType("__main__")
+            module.__dict__["__builtins__"] = builtins
+            sys.modules["__main__"] = module  # dataclasses and pickle look a class's module up by name
+            code = compile(self.sources[number], CELL.format(number), "exec", dont_inherit=True)
+            exec(code, module.__dict__)
+            self.namespaces[number] = module.__dict__
+        return self.namespaces[number]
+
+
+def warm_up():
+    """Have torch do its first-time work, in the process that is forked from rather than in every fork."""
+    torch.set_num_threads(1)
+    with Meter():
+        rows = torch.ones(2, 3)
+        str((rows - rows.amax(dim=-1, keepdim=True)).exp().sum(dim=-1) @ rows[:, :2])
+
+
+def serve(channel_descriptor, output_descriptor, processes=64):
+    """Answer the calls of one job until the judge closes the channel; never returns."""
+    console = _redirect(output_descriptor)
+    channel = Channel(channel_descriptor)
+    channel.send({"ready": True, "buffers": []})
+    job, texts = channel.receive()
+    _limit(job["limits"], processes)
+    answers = Answers([bytes(text.tolist()).decode() for text in texts])
+    while True:
+        call, tensors = channel.receive()
+        reply, chunks = _answer(answers, call, tensors)
+        for stream in console:
+            stream.flush()
+        channel.send(reply | {"call": call["call"]}, chunks)
+
+
+def _answer(answers, call, tensors):
+    number = call["source"]
+    meter = Meter()
+    try:
+        namespace = answers.load(number)
+        if call["function"] is None:
+            return {"outcome": "returned", "buffers": []}, ()
+        function = namespace.get(call["function"])
+        if not callable(function):
+            return {"outcome": "missing", "buffers": []}, ()
+        arguments = [_argument(spec, tensors) for spec in call["arguments"]]
+        if call["meter"]:
+            with meter:
+                result = function(*arguments)
+        else:
+            result = function(*arguments)
+        single, specs, chunks = _plain(result)
+    except Refused as refused:
+        return {"outcome": "refused", "type": str(refused)[:80], "buffers": []}, ()
+    except BaseException as error:  # SystemExit and KeyboardInterrupt too: this process lives to report them
+        return _raised(error, answers.sources[number], number), ()
+    reply = {
+        "outcome": "returned",
+        "single": single,
+        "buffers": specs,
+        "operators": sorted(meter.operators)[:300],
+        "largest": meter.largest,
+    }
+    return reply, chunks
+
+
+def _argument(spec, tensors):
+    if "tensor" in spec:
+        return tensors[spec["tensor"]]
+    if "tuple" in spec:
+        return tuple(_argument(entry, tensors) for entry in spec["tuple"])
+    return spec["value"]
+
+
+def _plain(result):
+    single = type(result) not in (tuple, list)
+    values = [result] if single else list(result)
+    if len(values) > MAX_TENSORS:
+        raise Refused(f"{len(values)} values")
+    specs, chunks = [], []
+    for value in values:
+        if type(value) is not PLAIN:
+            raise Refused(type(value).__name__)
+        if value.layout is not torch.strided or value.dtype not in NAMES or value.ndim > 8:
+            raise Refused(f"{value.dtype} tensor")
+        if value.numel() * value.element_size() > MAX_BYTES:
+            raise Refused(f"tensor of {value.numel()} elements")
+        whole = value.detach().cpu().resolve_neg().contiguous()
+        specs.append([NAMES[whole.dtype], list(whole.shape)])
+        size = whole.numel() * whole.element_size()
+        chunks.append(ctypes.string_at(whole.data_ptr(), size) if size else b"")
+    return single, specs, chunks
+
+
+def _raised(error, source, number):
+    text = str(error)
+    out_of_memory = isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "memory" in text and "alloc" in text
+    )
+    return {
+        "outcome": "raised",
+        "type": type(error).__name__[:80],
+        "message": text[:MAX_MESSAGE],
+        "traceback": _own_frames(error, source, number),
+        "memory": out_of_memory,
+        "buffers": [],
+    }
+
+
+def _own_frames(error, source, number):
+    """Write the traceback with the frames of the student's own cell only, each with its line of text."""
+    lines = source.splitlines()
+    name = CELL.format(number)
+    own = [(f.lineno, f.name) for f in traceback.extract_tb(error.__traceback__) if f.filename == name]
+    if isinstance(error, SyntaxError) and error.filename == name:
+        own.append((error.lineno, "the cell"))
+    written = []
+    for lineno, function in own[-MAX_FRAMES:]:
+        written.append(f"line {lineno}, in {function.replace('<module>', 'the cell')}")
+        if lineno and lineno <= len(lines):
+            written.append(f"    {lines[lineno - 1].strip()[:200]}")
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    return "\n".join([*written, f"{type(error).__name__}: {message}"[:MAX_MESSAGE]])
+
+
+def _redirect(output_descriptor):
+    """Point standard output and error, the descriptors too, at the judge's capture, and input at nothing."""
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    for descriptor in (1, 2):
+        os.dup2(output_descriptor, descriptor)
+    os.close(output_descriptor)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115, for as long as the process lives
+    sys.stdout, sys.stderr = (
+        io.TextIOWrapper(io.FileIO(d, "wb", closefd=False), "utf-8", errors="backslashreplace", write_through=True)
+        for d in (1, 2)
+    )
+    return sys.stdout, sys.stderr
+
+
+def _limit(limits, processes):
+    """Lower this process's limits for good. The address space is counted from what torch itself has taken."""
+    with open("/proc/self/statm") as file:
+        taken = int(file.read().split()[0]) * resource.getpagesize()
+    cpu = math.ceil(limits["cpu_seconds"])
+    wanted = {
+        resource.RLIMIT_AS: (taken + limits["memory_bytes"],) * 2,
+        resource.RLIMIT_CPU: (cpu, cpu + 1),
+        resource.RLIMIT_FSIZE: (limits["file_bytes"],) * 2,
+        resource.RLIMIT_NOFILE: (256, 256),
+        resource.RLIMIT_CORE: (0, 0),
+        resource.RLIMIT_NPROC: (processes, processes),
+    }
+    for what, (soft, hard) in wanted.items():
+        ceiling = resource.getrlimit(what)[1]
+        if ceiling != resource.RLIM_INFINITY:
+            soft, hard = min(soft, ceiling), min(hard, ceiling)
+        resource.setrlimit(what, (soft, hard))
+
+
+if __name__ == "__main__":
+    warm_up()
+    serve(*(int(number) for number in sys.argv[1:4]))

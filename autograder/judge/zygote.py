@@ -1,0 +1,207 @@
+"""The fork server: has torch in memory, holds no secret, runs no student code, and makes a worker on request.
+
+It stands outside the sandbox, started with an empty environment and without `site`, so that what a worker inherits is
+torch and these few files. Single-threaded: forking after torch has used threads hangs. For each worker it forks a
+supervisor, which shuts a second fork in and becomes the one that ends it:
+
+    judge ---- control ----> zygote           "make a worker", with three descriptors
+      |                        | fork
+      +------- life -------> supervisor       outside the namespaces; kills the worker when the judge lets go
+      |                        | fork
+      +--- channel, output --> worker         inside; runs the student's code
+"""
+
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+import types
+
+MESSAGE_BYTES = 65536
+CLEANING_SECONDS = 5.0
+
+
+def load(folder, name):
+    """Load a file beside this one, without the package around it."""
+    module = types.ModuleType(name)
+    with open(os.path.join(folder, f"{name}.py"), encoding="utf-8") as file:
+        exec(compile(file.read(), f"{name}.py", "exec"), module.__dict__)
+    sys.modules[name] = module
+    return module
+
+
+def main():
+    control = socket.socket(fileno=int(sys.argv[1]))
+    settings = json.loads(control.recv(MESSAGE_BYTES))
+    sys.path.extend(settings["packages"])
+    sys.dont_write_bytecode = True
+    here = os.path.dirname(os.path.abspath(__file__))
+    isolation, worker, syscalls = (load(here, name) for name in ("isolation", "worker", "filter"))
+    worker.warm_up()
+    settings["filter"] = bytes.fromhex(settings["filter"])
+    settings["privileged"] = isolation.is_privileged()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors report to the judge; the kernel may reap them
+    control.send(b"ready")
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 3)
+        if not message:
+            os._exit(0)
+        if os.fork() == 0:
+            control.close()
+            Supervisor(isolation, worker, syscalls, settings, descriptors).run()
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+class Supervisor:
+    """Starts one worker, watches the judge's end of `life`, and reports there how the worker ended."""
+
+    def __init__(self, isolation, worker, syscalls, settings, descriptors):
+        self.isolation, self.worker, self.syscalls, self.settings = isolation, worker, syscalls, settings
+        life, self.channel, self.output = descriptors
+        self.life = socket.socket(fileno=life)
+
+    def run(self):
+        """Never returns."""
+        status = {"problem": "the supervisor failed"}
+        try:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.setsid()
+            status = self._in_namespaces() if self.settings["rung"] == "namespaces" else self._as_child()
+        except BaseException as error:
+            status = {"problem": f"{type(error).__name__}: {error}"[:500]}
+        finally:
+            try:
+                self.life.send(json.dumps(status).encode())
+            finally:
+                os._exit(0)
+
+    def _in_namespaces(self):
+        privileged = self.settings["privileged"]
+        self.isolation.leave_the_machine(privileged)
+        entered, entered_end = os.pipe()
+        mapped, mapped_end = os.pipe()
+        child = os.fork()
+        if child == 0:
+            self._guarded(self._shut_in, entered_end, mapped)
+        os.close(entered_end)
+        os.close(mapped)
+        if privileged and os.read(entered, 1):
+            self.isolation.write_user_map(child, self.isolation.NOBODY, self.isolation.NOBODY)
+        os.close(mapped_end)
+        return self._watch(child)
+
+    def _shut_in(self, entered_end, mapped):
+        isolation, settings = self.isolation, self.settings
+        isolation.build_root(settings["shown"], settings["hidden"], settings["temporary_bytes"])
+        if settings["privileged"]:
+            isolation.new_user_namespace()
+            os.write(entered_end, b"x")
+            self._close_all_but(self.life.fileno(), mapped)  # the parent's closing must be the last
+            os.read(mapped, 1)
+        isolation.become_nobody()
+        isolation.die_with_parent()
+        isolation.forbid_nested_namespaces()
+        isolation.drop_privileges()
+        self._serve(processes=settings["processes"])
+
+    def _as_child(self):
+        self.isolation.adopt_orphans()
+        folder = tempfile.mkdtemp(prefix="tilewise-")
+        try:
+            child = os.fork()
+            if child == 0:
+                self._guarded(self._limited_only, folder)
+            status = self._watch(child)
+            self._kill_descendants()
+            return status
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _limited_only(self, folder):
+        os.setsid()
+        self.isolation.die_with_parent()
+        os.chdir(folder)
+        tempfile.tempdir = folder
+        os.environ["TMPDIR"] = folder
+        # The kernel counts all processes of this user, so the room is given on top of those that run already.
+        self._serve(processes=self.settings["processes"] + _processes_of(os.getuid()))
+
+    def _serve(self, processes):
+        if self.settings["filter"]:
+            self.syscalls.install(self.settings["filter"])
+        self._close_all_but()
+        self.worker.serve(self.channel, self.output, processes)
+
+    def _guarded(self, start, *arguments):
+        """Run the worker's side of the fork; a failure to shut it in is told to the judge, and nothing runs."""
+        try:
+            start(*arguments)
+        except BaseException as error:
+            self.life.send(json.dumps({"problem": f"{type(error).__name__}: {error}"[:500]}).encode())
+        finally:
+            os._exit(1)
+
+    def _close_all_but(self, *more):
+        kept = sorted({self.channel, self.output, *more})
+        for low, high in zip([3, *(k + 1 for k in kept)], [*kept, 1 << 16], strict=True):
+            os.closerange(low, high)
+
+    def _watch(self, child):
+        """Wait until the worker ends or the judge lets go, then see it dead."""
+        os.close(self.channel)
+        os.close(self.output)
+        handle = os.pidfd_open(child)
+        select.select([handle, self.life.fileno()], [], [])
+        if not select.select([handle], [], [], 0)[0]:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            return {"signal": os.WTERMSIG(status)}
+        return {"code": os.WEXITSTATUS(status)}
+
+    def _kill_descendants(self):
+        """Kill what the worker left behind; being the subreaper, this process is the parent of all of it."""
+        deadline = time.monotonic() + CLEANING_SECONDS
+        while time.monotonic() < deadline:
+            for pid in _children_of(os.getpid()):
+                os.kill(pid, signal.SIGKILL)
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                return
+        raise TimeoutError(f"processes of the answer were still there after {CLEANING_SECONDS} s")
+
+
+def _children_of(parent):
+    return [pid for pid, its_parent in _parents() if its_parent == parent]
+
+
+def _parents():
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat") as file:
+                    yield int(name), int(file.read().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it ended while we looked
+
+
+def _processes_of(user):
+    count = 0
+    for pid, _ in _parents():
+        try:
+            if os.stat(f"/proc/{pid}").st_uid == user:
+                count += len(os.listdir(f"/proc/{pid}/task"))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return count
+
+
+if __name__ == "__main__":
+    main()
