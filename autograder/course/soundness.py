@@ -106,10 +106,21 @@ def check_prerequisites(course: Course, chapter: Chapter) -> Iterator[Finding]:
 
 
 def check_files(course: Course) -> Iterator[Finding]:
-    """Check that every file in the course tree is used by something."""
+    """Check that every file in the course tree is used by something; a folder that is no chapter is told of once."""
     used = set(_used_files(course))
-    for path in sorted(course.root.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts and path not in used:
+    chapters = {chapter.folder for chapter in course.chapters}
+    for entry in sorted(course.root.iterdir()):
+        if entry.is_dir() and entry not in chapters and entry.name != "__pycache__":
+            yield Finding(entry, "is named by no part of course.toml", "Add it to the chapters of a part, or remove it")
+        elif entry.is_dir():
+            yield from _unused(sorted(path for path in entry.rglob("*") if path.is_file()), used)
+        else:
+            yield from _unused([entry], used)
+
+
+def _unused(files: list[Path], used: Set[Path]) -> Iterator[Finding]:
+    for path in files:
+        if path not in used and "__pycache__" not in path.parts:
             yield Finding(path, "is used by nothing", "Remove it, or name it where it belongs")
 
 

@@ -221,7 +221,7 @@ SLIDES, EXERCISE, QUIZ = f"{CHAPTER}/slides.{{}}.md", f"{CHAPTER}/double/exercis
         ),
         (with_file(f"{CHAPTER}/notes.txt"), "notes.txt: is used by nothing"),
         (with_file(f"{CHAPTER}/figures/old.svg"), "old.svg: is used by nothing"),
-        (with_file("02_forgotten/chapter.toml"), "chapter.toml: is used by nothing"),
+        (with_file("02_forgotten/chapter.toml"), "02_forgotten: is named by no part of course.toml"),
         (with_file(f"{CHAPTER}/double/wrong/notes.md"), "notes.md: is used by nothing"),
         (without(f"{CHAPTER}/figures/bars.svg"), "bars.svg: is shown and is no file"),
         (without("home.zh.md"), "home.zh.md: is missing"),
