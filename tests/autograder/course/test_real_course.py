@@ -14,6 +14,8 @@ from autograder.course.leaks import scan_release
 from autograder.course.model import Course, load_course
 from autograder.course.soundness import check_chapter, check_course, check_exercise
 from autograder.course.starter import solution_cell_source
+from autograder.course.verify import verify
+from autograder.judge.client import Judge
 
 DISGUISES: dict[str, Callable[[str], str]] = {
     "as it is": lambda text: text,
@@ -76,3 +78,10 @@ def test_texts_slides_quizzes_and_files_are_sound(course: Course) -> None:
         for exercise in chapter.exercises:
             findings += check_exercise(exercise)
     assert findings == []
+
+
+@pytest.mark.slow
+def test_the_judge_proves_the_course(course: Course) -> None:
+    with Judge(course=course.root) as judge:
+        rows = verify(course, course.chapters, [judge], seed=1)
+    assert [(row.item, finding.what) for row in rows for finding in row.findings] == []
