@@ -32,6 +32,7 @@ _REFUSED = Text(en="This could not be graded", zh="无法评分")
 _RIGHT = Text(en="Right", zh="正确")
 _WRONG = Text(en="Not right", zh="不正确")
 _UNANSWERED = Text(en="Not answered", zh="未作答")
+_NO_RESPONSE = Text(en="No response.", zh="未作答。")
 _ANSWER = Text(en="Your answer", zh="你的答案")
 
 
@@ -110,11 +111,15 @@ class SaveNotes(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
         where = resources["nbgrader"]
-        notes: dict[str, Any] = intake_of(nb)["cells"]
+        language = language_of(nb)
+        noticed: dict[str, Any] = intake_of(nb)["cells"]
         with Gradebook(where["db_url"]) as gradebook:
-            for label, note in notes.items():
-                comment = gradebook.find_comment(label, where["notebook"], where["assignment"], where["student"])
-                comment.auto_comment = note[language_of(nb)]
+            notebook = gradebook.find_submission_notebook(where["notebook"], where["assignment"], where["student"])
+            for comment in notebook.comments:
+                if comment.name in noticed:
+                    comment.auto_comment = noticed[comment.name][language]
+                elif comment.auto_comment:  # nbgrader's own "No response.", for a cell that is as it was released
+                    comment.auto_comment = _NO_RESPONSE[language]
             gradebook.db.commit()
         return nb, resources
 
@@ -154,7 +159,7 @@ def _refusal(problem: Text, cell: NotebookNode) -> tuple[str, str, float]:
 
 
 def _quiz_panel(question: Question, answer: Answer, result: Mark, language: Language) -> tuple[str, str]:
-    """Say whether an answer was right, and of a wrong choice why; the key is not given, for a class may hand in again."""
+    """Say whether an answer was right, and why a wrong choice is wrong; the key is not given, for it may come again."""
     state = _RIGHT if result.correct else _WRONG if result.answered else _UNANSWERED
     title = f"{state[language]} · {result.points:g} / {result.max_points:g}"
     # Only an answer in the question's own form is shown: what else a student typed stays in the answer cell.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 from nbformat.notebooknode import NotebookNode
+from nbgrader.api import Grade
 from nbgrader.apps import api as nbgrader_api
 from nbgrader.converters.base import NbGraderException
 
@@ -121,7 +122,7 @@ def _standing(classroom: nbgrader_api.NbGraderAPI, assignment: str, student: str
         submission = gradebook.find_submission(assignment, student)
         grades = {_label(grade.name): grade for notebook in submission.notebooks for grade in notebook.grades}
         marks = {
-            label: CellMark(None if grade.needs_manual_grade else grade.score, grade.max_score)
+            label: CellMark(None if _is_unmarked(grade) else grade.score, grade.max_score)
             for label, grade in grades.items()
         }
         result = Result(
@@ -142,6 +143,10 @@ def _standing(classroom: nbgrader_api.NbGraderAPI, assignment: str, student: str
         verdicts |= verdicts_of(notebook)
         notes += tuple(_notes(notebook))
     return replace(result, verdicts=verdicts, notes=notes)
+
+
+def _is_unmarked(grade: Grade) -> bool:
+    return grade.auto_score is None and grade.manual_score is None
 
 
 def _label(grade_name: str) -> str:
