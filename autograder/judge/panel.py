@@ -33,6 +33,8 @@ def frame(language: Language, tone: Tone, title: str, body: str) -> str:
         f"border: 1px solid {LINE}; border-left: 5px solid {ACCENT[tone]}; border-radius: 6px; "
         f"font-family: {SANS}; line-height: 1.5; overflow-wrap: anywhere; overflow: hidden"
     )
+    # JupyterLab paints bare code in a grey of its own, which is loud on a tinted box; student text cannot hold a tag.
+    title, body = (html.replace("<code>", code_tag()) for html in (title, body))
     return (
         f'<div class="tilewise-panel mathjax_ignore tex2jax_ignore" lang="{LANGUAGE_TAG[language]}" style="{style}">'
         f"{title}{body}</div>"
@@ -79,22 +81,25 @@ def fact(text: str, body: str) -> str:
     return f'<div style="margin-top: .2em"><span style="{QUIET}">{escape(text)}</span> {body}</div>'
 
 
-def block(text: str) -> str:
-    """Preformatted text that scrolls within its own box."""
+def block(text: str, *, height: str = "24em") -> str:
+    """Preformatted text that scrolls within its own box, at most `height` (CSS) tall."""
     style = (
         f"margin: .25em 0; padding: .5em .7em; background: {SURFACE}; color: inherit; border: 0; border-radius: 4px; "
-        f"font-family: {MONO}; font-size: .87em; line-height: 1.4; overflow: auto; max-height: 24em; "
+        f"font-family: {MONO}; font-size: .87em; line-height: 1.4; overflow: auto; max-height: {height}; "
         "white-space: pre; overflow-wrap: normal"
     )
     return f'<pre tabindex="0" style="{style}">{escape(text)}</pre>'
 
 
 def code(text: str) -> str:
-    style = (
-        f"font-family: {MONO}; font-size: .9em; background: {SURFACE}; color: inherit; padding: .05em .3em; "
-        "border-radius: 3px"
+    return f"{code_tag()}{escape(text)}</code>"
+
+
+def code_tag() -> str:
+    return (
+        f'<code style="font-family: {MONO}; font-size: .9em; background: {SURFACE}; color: inherit; '
+        'padding: .05em .3em; border-radius: 3px">'
     )
-    return f'<code style="{style}">{escape(text)}</code>'
 
 
 def folded(text: str, body: str) -> str:

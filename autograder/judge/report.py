@@ -23,7 +23,7 @@ HOW: dict[Kind, Text] = {
     Kind.WRONG: Text(en="failed · wrong result", zh="未通过 · 结果不对"),
     Kind.RAISED: Text(en="failed · raised an error", zh="未通过 · 抛出异常"),
     Kind.TIME_LIMIT: Text(en="failed · out of time", zh="未通过 · 超时"),
-    Kind.MEMORY_LIMIT: Text(en="failed · out of memory", zh="未通过 · 超出内存上限"),
+    Kind.MEMORY_LIMIT: Text(en="failed · over the memory limit", zh="未通过 · 超出内存上限"),
     Kind.PROTOCOL: Text(en="failed · broke off with no readable result", zh="未通过 · 中途退出，没有可读的结果"),
     Kind.FORBIDDEN: Text(en="failed · uses what is forbidden here", zh="未通过 · 用了本题禁用的操作"),
     Kind.NOT_STARTED: Text(en="not started", zh="尚未作答"),
@@ -47,9 +47,9 @@ _WHERE = Text(en="where", zh="位置")
 _ERROR = Text(en="error", zh="误差")
 _RAISED = Text(en="The error that your code raised", zh="你的代码抛出的异常")
 _PRINTED = Text(en="What your code printed", zh="你的代码打印的内容")
-_SEED = Text(en="seed", zh="随机种子")
+_SEED = Text(en="seed {seed} (run this input again: {replay})", zh="随机种子 {seed}（用同样的输入重跑：{replay}）")
 _REPLAY = Text(en="run this input again", zh="用同样的输入重跑")
-_ISOLATION = Text(en="isolation", zh="隔离")
+_ISOLATION = Text(en="isolation: {rung}", zh="隔离：{rung}")
 
 
 def as_html(verdict: Verdict, language: Language, *, note: str = "", warning: str = "") -> str:
@@ -149,6 +149,7 @@ def _counterexample_html(verdict: Verdict, example: Counterexample, language: La
         f'<div style="flex: 1 1 16em; min-width: 0; margin-top: .5em"><div style="{panel.QUIET}">{escape(name)}</div>'
         f"{panel.block(printable(value))}</div>"
         for name, value in pair
+        if value
     )
     return "".join(
         [
@@ -186,10 +187,10 @@ def _small_print(verdict: Verdict, language: Language, note: str) -> str:
     if verdict.counterexample:
         seed = verdict.counterexample.seed
         replay = panel.code(f'check("{one_line(verdict.exercise)}", seed={seed})')
-        parts.append(f"{escape(_SEED[language])} {seed} ({escape(_REPLAY[language])}: {replay})")
+        parts.append(_SEED[language].format(seed=seed, replay=replay))
     if verdict.rung:
         rung = RUNG[verdict.rung][language] if verdict.rung in RUNG else one_line(verdict.rung)
-        parts.append(f"{escape(_ISOLATION[language])}: {escape(rung)}")
+        parts.append(_ISOLATION[language].format(rung=escape(rung)))
     if verdict.seconds:
         parts.append(f"{verdict.seconds:.2f} s")
     return " · ".join(parts)

@@ -20,6 +20,7 @@ _BADGES: dict[tuple[bool, bool], Text] = {
     (False, True): Text(en="right", zh="正确"),
     (False, False): Text(en="wrong", zh="错误"),
 }
+_LEFT_OUT = Text(en="rightly left out", zh="不该选，你也没有选")
 _MISSED = Text(en="belongs, and was not chosen", zh="应选，你没有选")
 
 
@@ -71,7 +72,7 @@ def _said(question: Question, option: Option, answer: Answer, language: Language
     chosen = option.key == answer or (isinstance(answer, tuple) and option.key in answer)
     if question.kind == "several":
         # Here leaving out a wrong option is right, and leaving out a right one is the mistake.
-        badge = _MISSED if option.correct and not chosen else _BADGES[chosen, option.correct]
+        badge = _BADGES[True, option.correct] if chosen else _MISSED if option.correct else _LEFT_OUT
         return Said(option.key, text, why, badge[language], good=option.correct is chosen)
     return Said(option.key, text, why, _BADGES[chosen, option.correct][language], good=option.correct)
 

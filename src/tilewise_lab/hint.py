@@ -70,15 +70,19 @@ def _show_hints(exercise: Exercise, count: int, language: Language, message: str
         lines += [title, f"  {to_text(text[language])}"]
     after = (_MORE if count < len(exercise.hint) else _LAST)[language].format(id=exercise.id)
     small = to_html(after) + (f"<br>⚠ {output.escaped(message)}" if message else "")
-    title = panel.title_line("note", "◆", exercise.title[language])
+    title = panel.title_line("note", "◆", to_html(exercise.title[language]))
     html = panel.frame(language, "note", title, "".join(parts) + panel.small_print(small))
     output.show(html, "\n".join(line for line in (*lines, to_text(after), message) if line))
 
 
 def _show_solution(exercise: Exercise, language: Language) -> None:
     text = _without_marks(exercise.solution_path.read_text(encoding="utf-8"))
-    title = panel.title_line("note", "◆", exercise.title[language])
-    body = panel.heading(_SOLUTION[language]) + panel.block(text) + panel.small_print(to_html(_COMPARE[language]))
+    title = panel.title_line("note", "◆", to_html(exercise.title[language]))
+    body = (
+        panel.heading(_SOLUTION[language])
+        + panel.block(text, height="none")
+        + panel.small_print(to_html(_COMPARE[language]))
+    )
     output.show(panel.frame(language, "note", title, body), f"{_SOLUTION[language]}\n{text}\n{_COMPARE[language]}")
 
 

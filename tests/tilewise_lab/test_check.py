@@ -257,12 +257,13 @@ def test_the_real_judge_names_the_mistake_and_passes_the_solution(notebook: Note
     solution = exercise.solution_path.read_text(encoding="utf-8")
     name, wrong = next(iter(exercise.variants("wrong").items()))
     code = wrong.read_text(encoding="utf-8")
-    _, wrong_out, _, right_out, torch_out = notebook.run(
-        marker + code, call, marker + solution, call, "import sys; print('torch' in sys.modules)",
+    same = "def online_softmax(x, block):\n    return x"  # needs no torch, so that the kernel stays without
+    _, same_out, torch_out, _, wrong_out, _, right_out = notebook.run(
+        marker + same, call, "import sys; print('torch' in sys.modules)", marker + code, call, marker + solution, call,
         first=IMPORT, TILEWISE_COURSE=str(course_root()),
     )  # fmt: skip
-    assert kinds(wrong_out) == kinds(right_out) == ["display_data", "execute_result"]
+    assert [kinds(out) for out in (same_out, wrong_out, right_out)] == [["display_data", "execute_result"]] * 3
+    assert torch_out[0]["text"] == "False\n"
     assert float(returned(wrong_out)) < exercise.points
     assert exercise.wrong[name].en[:40] in " ".join(panel(wrong_out).split())
     assert float(returned(right_out)) == exercise.points
-    assert torch_out[0]["text"] == "False\n"

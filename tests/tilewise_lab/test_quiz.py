@@ -77,7 +77,7 @@ def test_what_is_left_out_of_several_is_judged_as_well(folder: Path) -> None:
     badges = {key: (said["badge"], said["good"]) for key, said in widget.result["options"].items()}
     assert badges == {
         "a": ("your choice, right", True),
-        "b": ("wrong", True),
+        "b": ("rightly left out", True),
         "c": ("belongs, and was not chosen", False),
     }
 
