@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autograder.course.datafile import DataFileError, locked, read_json, set_aside, write_json
 from autograder.course.model import Text
-from autograder.judge.verdict import Verdict
+from autograder.judge.verdict import Kind, Verdict
 from tilewise_lab import place
 
 FILE_NAME = "progress.json"
@@ -121,7 +121,12 @@ def change(edit: Callable[[Record], None], *, write: bool = True) -> tuple[Recor
 
 
 def add_verdict(verdict: Verdict) -> str:
-    """Record one checked answer; best points only grow. Returns a message, empty when all is well."""
+    """Record one checked answer; best points only grow. Returns a message, empty when all is well.
+
+    A starter that Run-All checked is no try.
+    """
+    if verdict.kind is Kind.NOT_STARTED:
+        return ""
 
     def edit(record: Record) -> None:
         entry = record.exercises.setdefault(verdict.exercise, ExerciseRecord())
