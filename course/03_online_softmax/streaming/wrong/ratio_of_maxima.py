@@ -9,9 +9,8 @@ def init(rows):
 def update(state, x_tile):
     m, l = state
     m_new = torch.maximum(m, x_tile.amax(dim=1))
-    anchor = torch.where(m_new == -torch.inf, 0.0, m_new)
     alpha = torch.where(m == -torch.inf, 0.0, m / m_new)
-    return m_new, l * alpha + torch.exp(x_tile - anchor[:, None]).sum(dim=1)
+    return m_new, l * alpha + torch.exp(x_tile - m_new[:, None]).sum(dim=1)
 
 
 def finish(state):

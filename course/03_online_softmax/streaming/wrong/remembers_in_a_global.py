@@ -19,7 +19,6 @@ def finish(state):
     m, l = state
     for tile in tiles:
         m_new = torch.maximum(m, tile.amax(dim=1))
-        anchor = torch.where(m_new == -torch.inf, 0.0, m_new)
-        l = l * torch.exp(m - anchor) + torch.exp(tile - anchor[:, None]).sum(dim=1)
+        l = l * torch.exp(m - m_new) + torch.exp(tile - m_new[:, None]).sum(dim=1)
         m = m_new
     return m + torch.log(l)

@@ -9,8 +9,7 @@ def init(rows):
 def update(state, x_tile):
     m, l = state
     m_new = torch.maximum(m, x_tile.amax(dim=1))
-    anchor = torch.where(m_new == -torch.inf, 0.0, m_new)
-    return m_new, l + torch.exp(x_tile - anchor[:, None]).sum(dim=1)
+    return m_new, l + torch.exp(x_tile - m_new[:, None]).sum(dim=1)
 
 
 def finish(state):
