@@ -4,6 +4,9 @@ A `checks.py` holds
     reference(**arguments)      the right answer, for any float dtype: called in float64 as the oracle and in the case's
                                 own dtype to learn how large an error plain arithmetic makes (`tilewise.testing`)
     @prop functions             one for each [property.NAME] of exercise.toml: given a Draw, yield cases, smallest first
+Cases call the first of the exercise's functions. Where an exercise has several, @prop(calls="NAME") has its cases call
+another, and
+    reference_NAME(**arguments) is its right answer; without it, `reference` is
 and for contract = "state", where the judge calls init, update (once a tile) and finish in processes that share nothing,
     start(**arguments)          the arguments of init
     tiles(**arguments)          a list: the arguments of each update, after the state
@@ -23,14 +26,15 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
-Argument = torch.Tensor | int | float | bool | str | None
+# Tensors may stand in tuples, and these in tuples again: a state (m, l), a list of such parts.
+Argument: TypeAlias = "torch.Tensor | int | float | bool | str | tuple[Argument, ...] | None"
 
 
 class Case:
@@ -42,12 +46,19 @@ class Case:
     @property
     def size(self) -> int:
         """How many numbers the case holds; the smallest failing case is the one that a student is shown."""
-        return sum(a.numel() if isinstance(a, torch.Tensor) else 1 for a in self.arguments.values())
+        return sum(leaf.numel() if isinstance(leaf, torch.Tensor) else 1 for leaf in self.leaves.values())
+
+    @property
+    def leaves(self) -> dict[str, Any]:
+        """The tensors and plain values, tuples opened: `a` gives `a[0]`, `a[1]`, ..."""
+        return dict(leaf for name, value in self.arguments.items() for leaf in _leaves(name, value))
 
     def __str__(self) -> str:
         def describe(value: Argument) -> str:
             if isinstance(value, torch.Tensor):
                 return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+            if isinstance(value, tuple):
+                return f"({', '.join(map(describe, value))})"
             return repr(value)
 
         return ", ".join(f"{name}={describe(value)}" for name, value in self.arguments.items())
@@ -74,32 +85,45 @@ class Property:
     """One named property: draws its own cases.
 
     states: compare the state after every tile as well.   meter: bound the largest temporary as well.
+    calls: the function that its cases call; None for the exercise's first.
     """
 
     name: str
     cases: Callable[[Draw], Iterable[Case]]
     states: bool = False
     meter: bool = False
+    calls: str | None = None
 
 
 @dataclass(frozen=True)
 class Checks:
-    """A loaded `checks.py`."""
+    """A loaded `checks.py`. references: of the functions that have one of their own."""
 
     properties: dict[str, Property]
     reference: Callable[..., Any]
+    references: dict[str, Callable[..., Any]] = field(default_factory=dict)
     start: Callable[..., tuple] | None = None
     tiles: Callable[..., list[tuple]] | None = None
     state_bytes: Callable[..., int] | None = None
     reference_states: Callable[..., list[tuple]] | None = None
     largest_temporary: Callable[..., int] | None = None
 
+    def reference_of(self, found: Property) -> Callable[..., Any]:
+        """Give the reference that decides the cases of a property."""
+        return self.references.get(found.calls or "", self.reference)
 
-def prop(function: Callable[[Draw], Iterator[Case]] | None = None, *, states: bool = False, meter: bool = False) -> Any:
+
+def prop(
+    function: Callable[[Draw], Iterator[Case]] | None = None,
+    *,
+    states: bool = False,
+    meter: bool = False,
+    calls: str | None = None,
+) -> Any:
     """Mark a generator of cases as the property of that name."""
 
     def mark(f: Callable[[Draw], Iterator[Case]]) -> Callable[[Draw], Iterator[Case]]:
-        f._property = Property(f.__name__, f, states, meter)  # type: ignore[attr-defined]
+        f._property = Property(f.__name__, f, states, meter, calls)  # type: ignore[attr-defined]
         return f
 
     return mark if function is None else mark(function)
@@ -123,4 +147,14 @@ def load_checks(path: Path) -> Checks:
                 raise ValueError(
                     f"{path}: property {p.name!r} needs a function `{needed}`; see autograder/judge/checks.py"
                 )
-    return Checks(properties={p.name: p for p in found}, reference=module.reference, **parts)
+    called = {p.calls for p in found if p.calls}
+    references = {name: vars(module)[f"reference_{name}"] for name in called if f"reference_{name}" in vars(module)}
+    return Checks({p.name: p for p in found}, module.reference, references, **parts)
+
+
+def _leaves(name: str, value: Argument) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, tuple):
+        yield name, value
+    else:
+        for place, entry in enumerate(value):
+            yield from _leaves(f"{name}[{place}]", entry)

@@ -20,6 +20,7 @@ from autograder.judge.outcome import DEADLY, End, Outcome
 from autograder.judge.sandbox import Call, Limits, Sandbox, Worker
 
 MOST_DEATHS = 3
+EVERY_FUNCTION = ""
 
 
 @dataclass
@@ -51,18 +52,18 @@ Plays = dict[tuple[str, int], Play]
 
 
 class Patience:
-    """Decides when an answer is not worth another call: it is missing, or has hung or died too often."""
+    """Decides when a function is not worth another call: it is missing, or the answer has hung or died too often."""
 
     def __init__(self, most_deaths: int) -> None:
         self._most_deaths = most_deaths
         self._deaths: dict[str, int] = {}
         self._dead_properties: set[tuple[str, str]] = set()
-        self._final: dict[str, Outcome] = {}
+        self._final: dict[tuple[str, str], Outcome] = {}
         self._returned: set[tuple[str, str]] = set()
 
     def verdict_without_calling(self, answer: str, drawn: Drawn, function: str) -> Outcome | None:
-        if answer in self._final:
-            return self._final[answer]
+        if final := self._final.get((answer, function)) or self._final.get((answer, EVERY_FUNCTION)):
+            return final
         hopeless = self._deaths.get(answer, 0) >= self._most_deaths
         if hopeless or (answer, drawn.property.name) in self._dead_properties:
             return Outcome(End.SKIPPED, function)
@@ -74,8 +75,10 @@ class Patience:
             self._returned.add((answer, outcome.function))
         if outcome.end is End.NOT_WRITTEN and (answer, outcome.function) in self._returned:
             outcome = replace(outcome, end=End.RAISED)  # it is written, and gives up on this case on purpose
-        if outcome.end in (End.NOT_WRITTEN, End.MISSING) or outcome.loading:
-            self._final[answer] = outcome
+        if outcome.loading:
+            self._final[answer, EVERY_FUNCTION] = outcome
+        elif outcome.end in (End.NOT_WRITTEN, End.MISSING):
+            self._final[answer, outcome.function] = outcome
         if outcome.end in DEADLY:
             self._deaths[answer] = self._deaths.get(answer, 0) + 1
             self._dead_properties.add((answer, drawn.property.name))
@@ -151,9 +154,9 @@ class CallContract(Contract):
         patience = Patience(most_deaths)
         plays: Plays = {}
         pairs = self.shuffled(answers, cases)
-        function = self.exercise.functions[0]
         with Process(self.sandbox, list(answers.values()), self.limits(len(pairs))) as process:
             for source, name, drawn in pairs:
+                function = drawn.property.calls or self.exercise.functions[0]
                 outcome = patience.verdict_without_calling(name, drawn, function)
                 if outcome is None:
                     call = Call(source, function, tuple(drawn.case.arguments.values()), meter=True)
@@ -244,7 +247,7 @@ def lanes(cases: Sequence[Drawn]) -> Iterator[list[Drawn]]:
     for drawn in cases:
         places = {
             value.untyped_storage().data_ptr()
-            for value in drawn.case.arguments.values()
+            for value in drawn.case.leaves.values()
             if isinstance(value, Tensor) and value.numel()
         }
         for lane, taken in rows:

@@ -48,7 +48,7 @@ class Suspects:
 
     def who(self, plays: Mapping[int, Play], kinds: Mapping[int, Kind]) -> str | None:
         """Give the name of the one that behaves alike, or None. plays, kinds: the student's, by the case's number."""
-        failing = [d for d in self.drawn if kinds[d.number] not in (Kind.PASSED, Kind.NOT_RUN)]
+        failing = [d for d in self.drawn if kinds[d.number] not in (Kind.PASSED, Kind.NOT_RUN, Kind.NOT_STARTED)]
         if not failing or not all(plays[d.number].outcome.end in TELLING for d in failing):
             return None
         if any(plays[d.number].outcome.loading for d in failing):

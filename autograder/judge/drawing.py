@@ -48,6 +48,11 @@ def draw(exercise: Exercise, checks: Checks, seed: int) -> list[Drawn]:
     drawn: list[Drawn] = []
     for name in exercise.properties:
         found = checks.properties[name]
+        if found.calls is not None and found.calls not in exercise.functions:
+            raise CheckError(
+                f"{exercise.id}: property {name!r} calls {found.calls!r}, which is none of the exercise's functions: "
+                f"{', '.join(exercise.functions)}"
+            )
         for case in found.cases(Draw(_seed_of(seed, name))):
             drawn.append(_work_out(len(drawn), found, case, checks))
         if not drawn or drawn[-1].property is not found:
@@ -62,7 +67,8 @@ def _seed_of(seed: int, name: str) -> int:
 
 def _work_out(number: int, found: Property, case: Case, checks: Checks) -> Drawn:
     doubled = {name: _double(value) for name, value in case.arguments.items()}
-    expected = _expected(checks.reference(**doubled), checks.reference(**case.arguments))
+    reference = checks.reference_of(found)
+    expected = _expected(reference(**doubled), reference(**case.arguments))
     states: tuple[Expected, ...] = ()
     if found.states:
         assert checks.reference_states is not None, "load_checks demands it"
@@ -72,6 +78,8 @@ def _work_out(number: int, found: Property, case: Case, checks: Checks) -> Drawn
 
 
 def _double(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_double(entry) for entry in value)
     return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
