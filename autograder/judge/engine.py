@@ -15,13 +15,13 @@ from autograder.judge.diagnosis import Memory, Suspects, key_of
 from autograder.judge.drawing import CheckError, Drawn, draw
 from autograder.judge.forbidden import used_names
 from autograder.judge.outcome import End
-from autograder.judge.printing import clean
+from autograder.judge.printable import printable
 from autograder.judge.sandbox import Sandbox
 from autograder.judge.scoring import Finding, Rules, judge_play, printed
 from autograder.judge.verdict import Counterexample, Kind, PropertyResult, Verdict
 
 MAX_SOURCE_BYTES = 1 << 20
-LONGEST_ERROR = 4000
+LONGEST_ERROR = 40
 STATE_PARTS = ("start", "tiles", "state_bytes")
 FAILED_AS_A_WHOLE = (Kind.NOT_STARTED, Kind.FORBIDDEN)
 
@@ -216,4 +216,4 @@ def _error(play: Play) -> str:
     outcome = play.outcome
     if outcome.end in (End.NOT_WRITTEN, End.SKIPPED):
         return ""
-    return clean(outcome.traceback, LONGEST_ERROR)
+    return printable(outcome.traceback, lines=LONGEST_ERROR)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from autograder.judge import filter as syscalls
-from autograder.judge.sandbox import Rung, SandboxError, Wires, open_wires
-from autograder.judge.view import View
+from autograder.judge.isolation import is_privileged
+from autograder.judge.rungs import Launcher, Rung, SandboxError, Wires, open_wires
+from autograder.judge.view import View, view
 
 HERE = Path(__file__).resolve().parent
 READY_SECONDS = 60.0
@@ -207,18 +208,27 @@ class BubblewrapLauncher:
         os.close(writing)
         return [reading]
 
+    def _descent(self) -> list[str]:
+        """As root, leave root behind first."""
+        if not is_privileged():
+            return []
+        shown = [*self._view.shown, self._bwrap, str(HERE / "worker.py"), "/dev/full", "/dev/tty"]
+        settings = {"shown": shown, "hidden": self._view.hidden, "temporary_bytes": TEMPORARY_BYTES}
+        return [sys.executable, "-I", "-S", "-B", str(HERE / "descend.py"), json.dumps(settings)]
+
     def _command(self, channel: int, output: int, information: int, program: list[int]) -> list[str]:
-        command = [self._bwrap, "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"]
+        command = [*self._descent(), self._bwrap, "--unshare-all", "--unshare-user", "--disable-userns"]
+        command += ["--die-with-parent"]
         command += ["--new-session", "--clearenv", "--uid", "65534", "--gid", "65534", "--hostname", "tilewise"]
         for name, value in ENVIRONMENT.items():
             command += ["--setenv", name, value]
-        for path in self._view.shown:
-            if os.path.islink(path):
+        for path in self._view.from_the_top():
+            if path in self._view.hidden:
+                command += ["--tmpfs", path] if os.path.isdir(path) else ["--ro-bind", "/dev/null", path]
+            elif os.path.islink(path):
                 command += ["--symlink", os.readlink(path), path]
             else:
                 command += ["--ro-bind", path, path]
-        for path in self._view.hidden:
-            command += ["--tmpfs", path] if os.path.isdir(path) else ["--ro-bind", "/dev/null", path]
         command += ["--ro-bind", str(HERE / "worker.py"), "/worker.py", "--proc", "/proc", "--dev", "/dev"]
         command += ["--size", str(TEMPORARY_BYTES), "--tmpfs", "/tmp", "--chdir", "/tmp", "--remount-ro", "/"]
         command += ["--cap-drop", "ALL", "--info-fd", str(information)]
@@ -230,3 +240,10 @@ class BubblewrapLauncher:
 
     def close(self) -> None:
         """Nothing outlives its worker."""
+
+
+def launcher(rung: Rung, course: Path) -> Launcher:
+    """Make the launcher of a rung; raise SandboxError when this machine lacks what it needs."""
+    if rung is Rung.BUBBLEWRAP:
+        return BubblewrapLauncher(view(course), system_call_filter())
+    return ZygoteLauncher(rung, view(course), system_call_filter())

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.judge.launchers import BubblewrapLauncher, ZygoteLauncher, system_call_filter
 from autograder.judge.outcome import Outcome
-from autograder.judge.sandbox import Call, Launcher, Limits, Rung, Sandbox, SandboxError
-from autograder.judge.view import view
+from autograder.judge.rungs import Launcher, Rung, SandboxError
+from autograder.judge.sandbox import Call, Limits, Sandbox
 
 # Each attempt's name, in the order in which `attempts` reports; True means that it succeeded.
 ESCAPES = (
@@ -76,14 +75,7 @@ class Chosen:
     refused: dict[Rung, str]
 
 
-def launcher(rung: Rung) -> Launcher:
-    """Make the launcher of a rung."""
-    if rung is Rung.BUBBLEWRAP:
-        return BubblewrapLauncher(view(), system_call_filter())
-    return ZygoteLauncher(rung, view(), system_call_filter())
-
-
-def choose(wanted: Rung | None, make: Callable[[Rung], Launcher] = launcher) -> Chosen:
+def choose(wanted: Rung | None, make: Callable[[Rung], Launcher]) -> Chosen:
     """Give the wanted rung, or the best that holds; raise RungRefused when there is none."""
     refused: dict[Rung, str] = {}
     for rung in [wanted] if wanted else list(Rung):

@@ -10,42 +10,25 @@ import os
 import secrets
 import select
 import signal
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from pydantic import ValidationError
 
 from autograder.judge import protocol
+from autograder.judge.capture import Capture
 from autograder.judge.outcome import End, Outcome, Reply, from_reply
-from autograder.judge.printing import Capture, clean
+from autograder.judge.printable import one_line
+from autograder.judge.rungs import Launcher, Rung, SandboxError, Wires
 
 START_SECONDS = 30.0
 END_SECONDS = 10.0
 GOING_SECONDS = 2.0
 FILE_BYTES = 16 * 1024 * 1024
 CHUNK = 1 << 18
-
-
-class Rung(StrEnum):
-    """What stands between the student's code and the machine, best first."""
-
-    NAMESPACES = "namespaces"
-    BUBBLEWRAP = "bubblewrap"
-    CHILD = "child"
-
-    @property
-    def isolates(self) -> bool:
-        """Whether two calls can share nothing but what the judge hands over."""
-        return self is not Rung.CHILD
-
-
-class SandboxError(Exception):
-    """A worker could not be started; says why."""
 
 
 class WorkerGone(Exception):
@@ -80,46 +63,6 @@ class Call:
     function: str
     arguments: tuple[Any, ...] = ()
     meter: bool = False
-
-
-class Life(Protocol):
-    """Who sees a worker dead."""
-
-    def let_go(self) -> None:
-        """Have the worker and all that it started killed."""
-
-    def status(self, seconds: float) -> dict[str, Any] | None:
-        """Tell how it ended ({"code"}, {"signal"} or {"problem"}), waiting so long at most; None: it still runs."""
-
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Wires:
-    """The judge's ends of what leads to one worker."""
-
-    channel: socket.socket
-    output: int
-    life: Life
-
-
-class Launcher(Protocol):
-    """Starts workers on one rung."""
-
-    rung: Rung
-
-    def launch(self) -> Wires: ...
-
-    def close(self) -> None: ...
-
-
-def open_wires() -> tuple[socket.socket, int, tuple[int, int]]:
-    """Make the channel and the output pipe; give the judge's ends, and the two descriptors for the worker."""
-    channel, channel_end = socket.socketpair()
-    output, output_end = os.pipe2(os.O_CLOEXEC)
-    os.set_blocking(output, False)
-    channel.setblocking(False)
-    return channel, output, (channel_end.detach(), output_end)
 
 
 class Worker:
@@ -162,7 +105,7 @@ class Worker:
                 raise WorkerGone(End.GARBLED, "the reply answers another call")
         except (protocol.ProtocolError, ValidationError) as error:
             self.end()
-            return Outcome(End.GARBLED, call.function, detail=clean(str(error), 300), printed=self._capture.take())
+            return Outcome(End.GARBLED, call.function, detail=one_line(str(error)), printed=self._capture.take())
         except WorkerGone as gone:
             self.end()
             return Outcome(gone.end, call.function, detail=gone.detail, printed=self._capture.take())

@@ -12,11 +12,11 @@ from autograder.judge import messages
 from autograder.judge.contracts import Play
 from autograder.judge.drawing import Drawn, Expected, Values
 from autograder.judge.forbidden import seen_operators
-from autograder.judge.printing import clean
+from autograder.judge.printable import one_line, printable
 from autograder.judge.verdict import Kind
 from tilewise import testing
 
-LONGEST_ARRAY = 800
+LONGEST_ARRAY = 24
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def judge_play(drawn: Drawn, play: Play, allowed_at_once: int | None, rules: Rul
         return Finding(Kind.FORBIDDEN, messages.forbidden_operators(used))
     if not outcome.returned:
         said = messages.ended(outcome, rules.source, rules.seconds, rules.memory_mib)
-        return Finding(outcome.kind, said, where=play.where, error=clean(outcome.detail, 300))
+        return Finding(outcome.kind, said, where=play.where, error=one_line(outcome.detail))
     for number, (state, expected) in enumerate(zip(play.states, drawn.states, strict=False)):
         finding = _compare(play.state_function, f"{play.state_function}(state, tile {number})", state, expected, rules)
         if finding.kind is not Kind.PASSED:
@@ -114,10 +114,10 @@ def allowance(oracle: Tensor, plain: Tensor) -> float:
 def printed(value: object) -> str:
     """Write an argument or an answer for a person, shortened."""
     if not isinstance(value, Tensor):
-        return clean(repr(value), LONGEST_ARRAY)
+        return one_line(repr(value))
     torch.set_printoptions(precision=4, threshold=64, edgeitems=3, linewidth=100, sci_mode=None)
     text = str(value).removeprefix("tensor(").removesuffix(")").replace("\n       ", "\n")
-    return clean(f"{text}  # shape {tuple(value.shape)}" if value.ndim else text, LONGEST_ARRAY)
+    return printable(f"{text}  # shape {tuple(value.shape)}" if value.ndim else text, lines=LONGEST_ARRAY)
 
 
 def _count(values: Values, single: bool) -> str:

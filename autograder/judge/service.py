@@ -6,6 +6,7 @@ does. Single-threaded, and the only one that holds checks, seeds and references.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -13,6 +14,9 @@ import sys
 import traceback
 from pathlib import Path
 from typing import Any
+
+from autograder.judge.launchers import launcher
+from autograder.judge.rungs import Launcher, Rung, SandboxError
 
 
 def main() -> None:
@@ -49,13 +53,15 @@ class Service:
     """The sandbox that holds on this machine, and the engine on top of it."""
 
     def __init__(self, course: Path, wanted: str | None) -> None:
+        rung = Rung(wanted) if wanted else Rung.NAMESPACES
+        first: dict[Rung, Launcher] = {}
+        with contextlib.suppress(SandboxError):  # then `choose` meets the same error, and reports it
+            first[rung] = launcher(rung, course)
         # The fork server imports torch in its own process while this one does.
-        from autograder.judge.probe import choose
-        from autograder.judge.sandbox import Rung
-
-        chosen = choose(Rung(wanted) if wanted else None)
         from autograder.judge.engine import Engine
+        from autograder.judge.probe import choose
 
+        chosen = choose(Rung(wanted) if wanted else None, lambda r: first.pop(r) if r in first else launcher(r, course))
         self._sandbox = chosen.sandbox
         self.rung = str(chosen.sandbox.rung)
         self.refused = {str(rung): reason for rung, reason in chosen.refused.items()}

@@ -15,39 +15,48 @@ SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache")
 
 @dataclass(frozen=True)
 class View:
-    """shown: paths to bind read-only, as they stand   hidden: paths to cover   packages: folders for sys.path."""
+    """shown: paths to bind read-only, as they stand   hidden: paths to cover   packages: folders for sys.path.
+
+    Where one lies in another, the deeper one wins; `from_the_top` is the order in which to lay them.
+    """
 
     shown: tuple[str, ...]
     hidden: tuple[str, ...]
     packages: tuple[str, ...]
 
+    def from_the_top(self) -> list[str]:
+        return sorted({*self.shown, *self.hidden}, key=lambda path: (path.count("/"), path))
 
-def view() -> View:
+
+def view(course: Path) -> View:
     """Work out what this interpreter needs, and what beneath that must not be seen."""
     packages = [path for path in sys.path if path and Path(path, "torch").is_dir()]
     packages += [path for path in site.getsitepackages() if path not in packages and os.path.isdir(path)]
-    needed = [*SYSTEM, sys.prefix, os.path.realpath(sys.base_prefix), os.path.dirname(os.path.realpath(sys.executable))]
-    shown = _outermost([path for path in [*needed, *packages] if os.path.lexists(path)])
-    hidden = [str(PACKAGE), str(PACKAGE.parent / "src"), str(PACKAGE.parent / "course")]
-    if course := os.environ.get("TILEWISE_COURSE"):
-        hidden.append(os.path.abspath(course))
+    python = [sys.prefix, os.path.realpath(sys.base_prefix), os.path.dirname(os.path.realpath(sys.executable))]
+    needed = [path for path in (*SYSTEM, *python, *packages) if os.path.lexists(path)]
+    hidden = [str(course.absolute()), str(PACKAGE)]
+    if (PACKAGE.parent / "course").is_dir():  # a checkout: solutions, notebooks and history lie beside the package
+        hidden.append(str(PACKAGE.parent))
     for folder in packages:
         hidden += [str(path) for path in Path(folder).iterdir() if _is_ours(path.name)]
-    return View(shown, tuple(path for path in hidden if _is_below(path, shown)), tuple(packages))
+    shown = _outermost(needed)
+    hidden = [path for path in hidden if _is_below(path, shown)]
+    shown += [path for path in needed if path not in shown and _is_below(path, hidden)]
+    return View(tuple(shown), tuple(hidden), tuple(packages))
 
 
 def _is_ours(name: str) -> bool:
     return name in OURS or name.startswith(("tilewise-", "_editable_impl_tilewise", "__editable__.tilewise"))
 
 
-def _outermost(paths: list[str]) -> tuple[str, ...]:
+def _outermost(paths: list[str]) -> list[str]:
     """Keep the paths that lie in no other one. Links are kept too: the new root repeats them as links."""
     kept: list[str] = []
     for path in sorted(set(paths), key=len):
         if not _is_below(path, kept):
             kept.append(path)
-    return tuple(kept)
+    return kept
 
 
-def _is_below(path: str, folders: list[str] | tuple[str, ...]) -> bool:
+def _is_below(path: str, folders: list[str]) -> bool:
     return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)

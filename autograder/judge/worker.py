@@ -41,6 +41,17 @@ DTYPES = {
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
+# Operators that only move numbers, or make room for them.
+MOVING = frozenset(
+    """
+    empty empty_like empty_strided new_empty new_empty_strided resize_ set_ scalar_tensor lift_fresh
+    zeros zeros_like new_zeros zero zero_ ones ones_like new_ones full full_like new_full fill fill_
+    copy copy_ clone contiguous to _to_copy detach detach_ alias _unsafe_view _reshape_copy
+    cat stack pad constant_pad_nd
+    """.split()  # noqa: SIM905
+)
+
+
 class Refused(Exception):
     """The function returned something that is not a plain tensor; says what."""
 
@@ -51,50 +62,6 @@ class Meter(TorchDispatchMode):
     It lives in the student's process: NumPy, ctypes or a thread go unseen, and someone determined can switch it off.
     It feeds advice and the friendlier bounds; what must be proven is proven by a contract outside.
     """
-
-    MOVING = frozenset(
-        # fmt: off
-        (
-            "empty",
-            "empty_like",
-            "empty_strided",
-            "new_empty",
-            "new_empty_strided",
-            "zeros",
-            "zeros_like",
-            "zero",
-            "zero_",
-            "new_zeros",
-            "ones",
-            "ones_like",
-            "new_ones",
-            "full",
-            "full_like",
-            "new_full",
-            "fill",
-            "fill_",
-            "scalar_tensor",
-            "copy",
-            "copy_",
-            "clone",
-            "contiguous",
-            "to",
-            "_to_copy",
-            "detach",
-            "detach_",
-            "alias",
-            "lift_fresh",
-            "cat",
-            "stack",
-            "pad",
-            "constant_pad_nd",
-            "resize_",
-            "set_",
-            "_unsafe_view",
-            "_reshape_copy",
-        )
-        # fmt: on
-    )
 
     def __init__(self):
         super().__init__()
@@ -112,7 +79,7 @@ class Meter(TorchDispatchMode):
         name = schema.name.split("::")[-1]
         self.operators.add(name)
         is_view = any(r.alias_info is not None and not r.alias_info.is_write for r in schema.returns)
-        if name not in self.MOVING and not is_view:
+        if name not in MOVING and not is_view:
             for value in tree_leaves((args, kwargs, result)):
                 if isinstance(value, torch.Tensor):
                     self.largest = max(self.largest, value.numel())

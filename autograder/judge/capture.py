@@ -1,22 +1,14 @@
-"""What a student's code printed: read as it comes, kept within bounds, made harmless to show."""
+"""What a student's code wrote: read as it comes, kept within bounds, made harmless to show."""
 
 from __future__ import annotations
 
 import os
-import re
 
-HEAD_BYTES = TAIL_BYTES = 32 * 1024
+from autograder.judge.printable import printable
+
+HEAD_BYTES = TAIL_BYTES = 16 * 1024
 CHUNK = 1 << 16
-
-ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)?", re.S)
-# Control characters, and those that reorder the text around them.
-HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
-
-
-def clean(text: str, longest: int) -> str:
-    """Strip terminal escapes and invisible characters, and cap the length."""
-    text = HIDDEN.sub("", ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+WIDTH, LINES = 1000, 1000
 
 
 class Capture:
@@ -50,9 +42,17 @@ class Capture:
 
     def take(self) -> str:
         """Give what came since the last time, and start anew."""
-        gap = f"\n[... {self._dropped} bytes ...]\n".encode() if self._dropped else b""
-        text = bytes(self._head + gap + self._tail).decode(errors="replace")
+        if self._dropped:
+            gap = f"\n[... {self._dropped} bytes left out ...]\n"
+            text = _shown(self._head) + gap + _shown(self._tail)
+        else:
+            text = _shown(self._head + self._tail)
         self._head.clear()
         self._tail.clear()
         self._dropped = 0
-        return clean(text, HEAD_BYTES + TAIL_BYTES + 100)
+        return text
+
+
+def _shown(data: bytes | bytearray) -> str:
+    text = printable(data.decode(errors="replace"), width=WIDTH, lines=LINES)
+    return f"{text}\n" if text else ""

@@ -1,0 +1,66 @@
+"""The rungs, best first, and the wires between the judge and a worker on any of them. Cheap to import."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Rung(StrEnum):
+    """What stands between the student's code and the machine, best first."""
+
+    NAMESPACES = "namespaces"
+    BUBBLEWRAP = "bubblewrap"
+    CHILD = "child"
+
+    @property
+    def isolates(self) -> bool:
+        """Whether two calls can share nothing but what the judge hands over."""
+        return self is not Rung.CHILD
+
+
+class SandboxError(Exception):
+    """A worker could not be started; says why."""
+
+
+class Life(Protocol):
+    """Who sees a worker dead."""
+
+    def let_go(self) -> None:
+        """Have the worker and all that it started killed."""
+
+    def status(self, seconds: float) -> dict[str, Any] | None:
+        """Tell how it ended ({"code"}, {"signal"} or {"problem"}), waiting so long at most; None: it still runs."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Wires:
+    """The judge's ends of what leads to one worker."""
+
+    channel: socket.socket
+    output: int
+    life: Life
+
+
+class Launcher(Protocol):
+    """Starts workers on one rung."""
+
+    rung: Rung
+
+    def launch(self) -> Wires: ...
+
+    def close(self) -> None: ...
+
+
+def open_wires() -> tuple[socket.socket, int, tuple[int, int]]:
+    """Make the channel and the output pipe; give the judge's ends, and the two descriptors for the worker."""
+    channel, channel_end = socket.socketpair()
+    output, output_end = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(output, False)
+    channel.setblocking(False)
+    return channel, output, (channel_end.detach(), output_end)
