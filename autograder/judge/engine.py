@@ -23,7 +23,6 @@ from autograder.judge.verdict import Counterexample, Kind, PropertyResult, Verdi
 MAX_SOURCE_BYTES = 1 << 20
 LONGEST_ERROR = 40
 STATE_PARTS = ("start", "tiles", "state_bytes")
-FAILED_AS_A_WHOLE = (Kind.NOT_STARTED, Kind.FORBIDDEN)
 
 
 def find_exercise(course: Path, exercise_id: str) -> Exercise:
@@ -88,10 +87,11 @@ class Judgement:
         failing = [d for d in self._drawn if findings[d.number].kind not in (Kind.PASSED, Kind.NOT_RUN)]
         if not failing:
             return self._passed(plays)
-        shown = min(failing, key=lambda d: (d.case.size, d.number))
-        for drawn in failing:
-            if findings[drawn.number].kind in FAILED_AS_A_WHOLE:
-                return whole(self._exercise, findings[drawn.number], plays[drawn.number])
+        if (number := speaks_for_all(findings)) is not None:
+            return whole(self._exercise, findings[number], plays[number])
+        # Of several functions one may be written and another not yet: what is written is told of first.
+        written = [d for d in failing if findings[d.number].kind is not Kind.NOT_STARTED]
+        shown = min(written or failing, key=lambda d: (d.case.size, d.number))
         kinds = {number: finding.kind for number, finding in findings.items()}
         mistake = self._suspects().who(plays, kinds)
         finding = findings[shown.number]
@@ -109,7 +109,7 @@ class Judgement:
             headline=headline,
             mistake=mistake,
             diagnosis=self._exercise.wrong[mistake] if mistake else None,
-            counterexample=self._counterexample(shown, finding),
+            counterexample=self._counterexample(shown, finding) if written else None,
             error=_error(play),
             printed=play.printed_loading + play.printed,
         )
@@ -163,7 +163,7 @@ class Judgement:
         return Counterexample(
             property=drawn.property.name,
             case=str(drawn.case),
-            inputs={name: printed(value) for name, value in drawn.case.arguments.items()},
+            inputs={name: printed(value) for name, value in drawn.case.leaves.items()},
             expected=finding.expected,
             got=finding.got,
             where=finding.where,
@@ -189,6 +189,15 @@ def whole(exercise: Exercise, finding: Finding, play: Play | None = None) -> Ver
         error=_error(play) if play else "",
         printed=play.printed_loading + play.printed if play else "",
     )
+
+
+def speaks_for_all(findings: Mapping[int, Finding]) -> int | None:
+    """Give the case whose end is that of the whole answer: it uses what is forbidden, or nothing is written yet."""
+    for number, finding in findings.items():
+        if finding.kind is Kind.FORBIDDEN:
+            return number
+    nothing_written = all(finding.kind is Kind.NOT_STARTED for finding in findings.values())
+    return min(findings) if nothing_written else None
 
 
 def at_once(checks: Checks, drawn: list[Drawn]) -> dict[int, int]:
