@@ -1,0 +1,57 @@
+"""Take the README's pictures from a real JupyterLab: docs/check.en.png and docs/check.zh.png.
+
+Run from the repository's root: .venv/bin/python -m scripts.picture
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from autograder.course.model import load_course
+from tests.browser.conftest import ARGUMENTS
+from tests.browser.lab import Lab, Server
+
+EXERCISE = "online_softmax.streaming"
+CELL = EXERCISE.replace(".", "--")
+MISTAKE = "sum_not_rescaled"
+WINDOW = {"width": 1120, "height": 940}
+
+
+def take(browser: Browser, language: str, target: Path) -> None:
+    """Paste a typical wrong solution, check it, and photograph what the judge says."""
+    wrong = load_course().exercises[EXERCISE].variants("wrong")[MISTAKE].read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(Path(folder) / "my", language)
+        lab = Lab(browser.new_page(viewport=WINDOW), server)
+        try:
+            lab.open_home()
+            lab.follow(lab.current.locator('a[href*="online_softmax.ipynb"]').first)
+            lab.page.keyboard.press("Control+B")  # the file browser away: room for the notebook
+            lab.run("setup")
+            lab.write(f"{CELL}--code", wrong)
+            panel = lab.run(CELL).locator(".tilewise-panel")
+            expect(panel).to_be_visible()
+            lab.page.wait_for_timeout(1000)
+            lab.current.locator(".jp-WindowedPanel-outer").evaluate(
+                "(outer, top) => outer.scrollBy(0, top)", lab.cell(CELL).bounding_box()["y"] - 420
+            )
+            lab.page.wait_for_timeout(500)
+            lab.page.screenshot(path=target)
+        finally:
+            server.stop()
+
+
+def main() -> None:
+    """Take one picture a language."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        for language in ("en", "zh"):
+            take(browser, language, Path("docs") / f"check.{language}.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
