@@ -82,7 +82,9 @@ def grade(
     if csv:
         write_csv(csv, results)
         console.print(f"Marks: {csv}", markup=False)
-    console.print(f"Student code ran in: {judge.rung}", markup=False)
+    console.print(f"Isolation of students' code: {judge.rung}.", markup=False)
+    if judge.rung == "child":
+        console.print("That is limits and no sandbox: grade no stranger's code on this machine.", style="bold red")
     if failed := [result for result in results if result.status == FAILED]:
         console.print(
             f"{len(failed)} of {len(results)} could not be graded; mend the cause and run again.", style="red"

@@ -107,7 +107,7 @@ def _autograde(classroom: nbgrader_api.NbGraderAPI, assignment: str, student: st
     try:
         step.start()
     except NbGraderException as error:
-        return step.failures.get(student) or str(error)
+        return f"{step.failures.get(student, error)} ({LOG} says more)"
     return None
 
 

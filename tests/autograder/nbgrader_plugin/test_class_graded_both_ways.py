@@ -11,12 +11,15 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+import typer
+from typer.testing import CliRunner
 
 from autograder.course.ids import grade_id
 from autograder.course.model import Course
 from autograder.judge.checks import load_checks
 from autograder.judge.drawing import draw
 from autograder.judge.verdict import Verdict
+from autograder.nbgrader_plugin import commands
 from autograder.nbgrader_plugin.execute import verdicts_of
 from autograder.nbgrader_plugin.seeds import secret_seed
 from tests.autograder.nbgrader_plugin.gradebooks import (
@@ -30,6 +33,9 @@ from tests.autograder.nbgrader_plugin.gradebooks import (
 )
 from tests.autograder.nbgrader_plugin.handins import CHAPTER, QUESTION, STREAMING, TWO_PASS, WRITTEN, six
 
+pytestmark = pytest.mark.slow
+app = typer.Typer()
+commands.register(app)
 STUDENTS = ["ada", "bob", "cyd", "dan", "eve", "fay"]
 MISTAKES = {("cyd", STREAMING): "sum_not_rescaled", ("dan", TWO_PASS): "max_starts_at_zero"}
 NOT_ANSWERED = Standing(0.0, None, False)
@@ -202,28 +208,35 @@ def test_the_csv_holds_marks_and_diagnoses(both, course) -> None:
     assert "JSON" in rows["fay"]["notes"]
 
 
+def grade_here(classroom: Path, *options: str) -> None:
+    """Run `tilewise grade` in this process, whose judge is warm."""
+    done = CliRunner().invoke(app, ["grade", CHAPTER, "--course", str(classroom), *options])
+    assert done.exit_code == 0, done.output
+
+
 def test_manual_marks_survive_a_regrade_and_reach_the_csv(both, tmp_path) -> None:
     classroom = shutil.copytree(both[0], tmp_path / "class")
     set_manual_mark(classroom, "ada", grade_id(WRITTEN), 1.5)
     before = standings(classroom)
-    run(classroom, "tilewise", "grade", CHAPTER, "--student", "ada", "--student", "bob", "--csv", "marks.csv")
+    grade_here(classroom, "--student", "ada", "--student", "bob")
     assert standings(classroom) == before, "what is graded already is not graded again"
-    run(classroom, "tilewise", "grade", CHAPTER, "--student", "ada", "--force", "--csv", "marks.csv")
+    marks = tmp_path / "marks.csv"
+    grade_here(classroom, "--student", "ada", "--force", "--csv", str(marks))
     assert standings(classroom)["ada"][WRITTEN] == Standing(None, 1.5, True)
-    with (classroom / "marks.csv").open(encoding="utf-8", newline="") as stream:
+    with marks.open(encoding="utf-8", newline="") as stream:
         (row,) = csv.DictReader(stream)
     assert float(row["marks"]) == sum((g.auto or 0.0) + (g.manual or 0.0) for g in before["ada"].values())
+    assert row[WRITTEN] == "1.5"
 
 
 def test_grading_twice_gives_the_same_marks_and_reseed_draws_others(both, tmp_path) -> None:
     classroom = shutil.copytree(both[0], tmp_path / "class")
     seed = secret_seed(db_url(classroom), CHAPTER)
     before = standings(classroom)
-    run(classroom, "tilewise", "grade", CHAPTER, "--student", "cyd", "--force")
+    grade_here(classroom, "--student", "cyd", "--force")
     assert standings(classroom) == before
     assert secret_seed(db_url(classroom), CHAPTER) == seed
-    run(classroom, "tilewise", "grade", CHAPTER, "--reseed")
+    grade_here(classroom, "--reseed")
     assert secret_seed(db_url(classroom), CHAPTER) != seed
-    assert {s: g[TWO_PASS].auto for s, g in standings(classroom).items() if s in ("ada", "eve")} == {
-        s: before[s][TWO_PASS].auto for s in ("ada", "eve")
-    }
+    after = standings(classroom)
+    assert {s: after[s][TWO_PASS].auto for s in ("ada", "eve")} == {s: before[s][TWO_PASS].auto for s in ("ada", "eve")}
