@@ -14,6 +14,9 @@ from autograder.judge.outcome import Outcome
 from autograder.judge.rungs import Launcher, Rung, SandboxError
 from autograder.judge.sandbox import Call, Limits, Sandbox
 
+# Workers kept ready: as many as hide the time that a fork, or an import of torch, takes.
+AHEAD = {Rung.NAMESPACES: 1, Rung.BUBBLEWRAP: 2, Rung.CHILD: 1}
+
 # Each attempt's name, in the order in which `attempts` reports; True means that it succeeded.
 ESCAPES = (
     "read the judge's own files",
@@ -80,7 +83,7 @@ def choose(wanted: Rung | None, make: Callable[[Rung], Launcher]) -> Chosen:
     refused: dict[Rung, str] = {}
     for rung in [wanted] if wanted else list(Rung):
         try:
-            sandbox = Sandbox(make(rung))
+            sandbox = Sandbox(make(rung), ahead=AHEAD[rung])
         except SandboxError as error:
             refused[rung] = str(error)
             continue
