@@ -12,17 +12,17 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from autograder.course.model import load_course
 from tests.browser.conftest import ARGUMENTS
-from tests.browser.lab import Lab, Server
+from tests.browser.lab import PATIENCE_MS, Lab, Server
 
 EXERCISE = "online_softmax.streaming"
 CELL = EXERCISE.replace(".", "--")
 MISTAKE = "sum_not_rescaled"
-WINDOW = {"width": 1120, "height": 940}
+WINDOW = {"width": 1120, "height": 1130}
 
 
 def take(browser: Browser, language: str, target: Path) -> None:
     """Paste a typical wrong solution, check it, and photograph what the judge says."""
-    wrong = load_course().exercises[EXERCISE].variants("wrong")[MISTAKE].read_text(encoding="utf-8")
+    wrong = load_course().exercises[EXERCISE].variants("wrong")[MISTAKE].read_text(encoding="utf-8").rstrip()
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder) / "my", language)
         lab = Lab(browser.new_page(viewport=WINDOW), server)
@@ -33,11 +33,9 @@ def take(browser: Browser, language: str, target: Path) -> None:
             lab.run("setup")
             lab.write(f"{CELL}--code", wrong)
             panel = lab.run(CELL).locator(".tilewise-panel")
-            expect(panel).to_be_visible()
+            expect(panel).to_be_visible(timeout=PATIENCE_MS)
             lab.page.wait_for_timeout(1000)
-            lab.current.locator(".jp-WindowedPanel-outer").evaluate(
-                "(outer, top) => outer.scrollBy(0, top)", lab.cell(CELL).bounding_box()["y"] - 420
-            )
+            lab.cell(f"{CELL}--code").evaluate("cell => cell.scrollIntoView({block: 'start'})")
             lab.page.wait_for_timeout(500)
             lab.page.screenshot(path=target)
         finally:
