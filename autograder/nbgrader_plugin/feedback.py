@@ -15,11 +15,25 @@ from nbgrader.utils import is_grade
 from traitlets import List
 from traitlets.config import Config
 
+from autograder.course.markup import to_html
+from autograder.nbgrader_plugin.execute import the_course
+from autograder.nbgrader_plugin.intake import language_of
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 class GetStanding(GetGrades):
-    """Also mark the cells that a person has still to grade, which nbgrader would show as 0 points."""
+    """Also mark what a person has still to grade, which nbgrader would show as 0 points, and bring in the questions.
+
+    A question is drawn by its widget in the notebook; on a page it must be written out, or the answer says nothing.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
+        for cell in nb.cells:
+            tilewise = cell.metadata.get("tilewise", {})
+            if tilewise.get("role") == "answer" and (question := the_course().questions.get(tilewise["id"])):
+                tilewise["prompt"] = to_html(question.prompt[language_of(nb)])
+        return super().preprocess(nb, resources)
 
     def preprocess_cell(
         self, cell: NotebookNode, resources: ResourcesDict, cell_index: int

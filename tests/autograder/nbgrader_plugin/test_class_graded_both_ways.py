@@ -15,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from autograder.course.ids import grade_id
+from autograder.course.markup import to_html
 from autograder.course.model import Course
 from autograder.judge.checks import load_checks
 from autograder.judge.drawing import draw
@@ -31,7 +32,15 @@ from tests.autograder.nbgrader_plugin.gradebooks import (
     set_manual_mark,
     standings,
 )
-from tests.autograder.nbgrader_plugin.handins import CHAPTER, QUESTION, STREAMING, TWO_PASS, WRITTEN, six
+from tests.autograder.nbgrader_plugin.handins import (
+    CHAPTER,
+    QUESTION,
+    STREAMING,
+    TWO_PASS,
+    WRITTEN,
+    six,
+    wrong_key,
+)
 
 pytestmark = pytest.mark.slow
 app = typer.Typer()
@@ -156,6 +165,10 @@ def test_feedback_and_autograded_notebooks_hold_no_secret_case(graded, course) -
         assert all(v.counterexample is None for v in verdicts(graded, student).values())
 
 
+def words_of(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", "", html).split())
+
+
 def test_feedback_says_what_cost_points_in_the_students_language(graded, course) -> None:
     pages = {s: feedback(graded, s).read_text(encoding="utf-8") for s in STUDENTS}
     for (student, exercise), language in zip(MISTAKES, ("en", "zh"), strict=True):
@@ -166,6 +179,10 @@ def test_feedback_says_what_cost_points_in_the_students_language(graded, course)
             words = re.findall(r"[\w ]{4,}", lost_property.text[language])
             assert words[0].strip() in pages[student]
     assert 'lang="zh-CN"' in pages["dan"]
+    for student, language in (("cyd", "en"), ("dan", "zh")):
+        chosen = next(o for o in course.questions[QUESTION].options if o.key == wrong_key(course))
+        for said in (course.questions[QUESTION].prompt[language], chosen.why[language]):
+            assert words_of(to_html(said)) in words_of(pages[student])
     assert "待老师评阅" in pages["dan"]
     assert "waits for your teacher" in pages["cyd"]
     assert "JSON is broken" in pages["fay"]
