@@ -8,7 +8,7 @@ from autograder.judge.printable import printable
 
 HEAD_BYTES = TAIL_BYTES = 16 * 1024
 CHUNK = 1 << 16
-WIDTH, LINES = 1000, 1000
+WIDTH = LINES = HEAD_BYTES + TAIL_BYTES  # the bytes are bound enough; a reader's width is for `report` to know
 
 
 class Capture:

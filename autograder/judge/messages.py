@@ -21,8 +21,8 @@ UNDEFINED = re.compile(r"name '(\w+)' is not defined")
 
 def passed(count: int) -> Text:
     if count == 1:
-        return Text(en="Right. The one property holds.", zh="正确。这一项性质成立。")
-    return Text(en=f"Right. All {count} properties hold.", zh=f"正确。全部 {count} 项性质都成立。")
+        return Text(en="Right. The one property holds.", zh="正确。这一项检查通过。")
+    return Text(en=f"Right. All {count} properties hold.", zh=f"正确。{count} 项检查全部通过。")
 
 
 def empty() -> Text:
@@ -65,7 +65,7 @@ def not_run() -> Text:
 def wrong(text: PropertyText) -> Text:
     return Text(
         en=f"This property does not hold yet: {_inner(text.en)}.",
-        zh=f"这一项性质还不成立：{_inner(text.zh)}。",
+        zh=f"这一项还没有通过：{_inner(text.zh)}。",
     )
 
 

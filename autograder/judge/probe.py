@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from autograder.judge.outcome import Outcome
 from autograder.judge.rungs import Launcher, Rung, SandboxError
@@ -44,20 +45,28 @@ def connect():
         wire.settimeout(1)
         return wire.connect_ex(("127.0.0.1", port)) == 0
 
-def leave_a_mark():
-    with open(mark, "x") as file:
-        file.write("here")
+def create(path):
+    with open(path, "x"):
+        return True
+
+def create_and_remove(path):
+    create(path)
+    os.unlink(path)
+    return True
+
+def nothing():
+    return torch.empty(0)
 
 def attempts(judge_file, outside, port_number, mark_path, parent):
     global port, mark
     port, mark = port_number, mark_path
     found_mark = os.path.exists(mark)
-    tried(leave_a_mark)
+    tried(lambda: create(mark))
     return torch.tensor([
         tried(lambda: open(judge_file).read()),
         any(tried(lambda: importlib.util.find_spec(name)) for name in ("tilewise", "autograder", "tilewise_lab")),
         tried(lambda: open(outside).read()),
-        tried(lambda: open(os.path.join(os.path.dirname(os.__file__), "tilewise-was-here"), "w")),
+        tried(lambda: create_and_remove(os.path.join(os.path.dirname(os.__file__), "tilewise-probe"))),
         tried(lambda: os.kill(parent, 0) is None),
         tried(connect),
         tried(lambda: ctypes.CDLL(None).unshare(0x10000000) == 0),
@@ -99,22 +108,34 @@ def choose(wanted: Rung | None, make: Callable[[Rung], Launcher]) -> Chosen:
 
 
 def weaknesses(sandbox: Sandbox) -> list[str]:
-    """Try to get out of two workers, one after the other; tell what worked. The lowest rung promises no walls."""
-    with tempfile.NamedTemporaryFile("w", prefix="tilewise-probe-") as outside, _listener() as port:
-        outside.write("seen")
-        outside.flush()
-        arguments = (str(Path(__file__)), outside.name, port, "/tmp/tilewise-mark", os.getpid())
-        for _ in range(2):
-            with sandbox.worker([ATTEMPTS], Limits(seconds=10, memory_mib=512)) as worker:
-                outcome = worker.call(Call(0, "attempts", arguments))
-            succeeded = _read(outcome)
-            if sandbox.rung.isolates and any(succeeded):
-                return [name for name, worked in zip(ESCAPES, succeeded, strict=True) if worked]
+    """Try to get out of two workers, one after the other; tell what worked.
+
+    The lowest rung promises no walls, so there it is enough that a worker answers.
+    """
+    with tempfile.TemporaryDirectory(prefix="tilewise-probe-") as folder, _listener() as port:
+        # /tmp is where every worker may write, whatever this process takes for its temporary folder.
+        outside, mark = Path(folder, "outside"), Path("/tmp", f"{Path(folder).name}-mark")
+        outside.write_text("seen", encoding="utf-8")
+        arguments = (str(Path(__file__)), str(outside), port, str(mark), os.getpid())
+        try:
+            for _ in range(2):
+                succeeded = _attempt(sandbox, arguments)
+                if any(succeeded):
+                    return [name for name, worked in zip(ESCAPES, succeeded, strict=True) if worked]
+        finally:
+            mark.unlink(missing_ok=True)
     return []
 
 
-def _read(outcome: Outcome) -> list[bool]:
-    if not outcome.returned or len(outcome.values) != 1 or outcome.values[0].shape != (len(ESCAPES),):
+def _attempt(sandbox: Sandbox, arguments: tuple[Any, ...]) -> list[bool]:
+    with sandbox.worker([ATTEMPTS], Limits(seconds=10, memory_mib=512)) as worker:
+        if sandbox.rung.isolates:
+            return _read(worker.call(Call(0, "attempts", arguments)), len(ESCAPES))
+        return _read(worker.call(Call(0, "nothing")), 0)
+
+
+def _read(outcome: Outcome, count: int) -> list[bool]:
+    if not outcome.returned or len(outcome.values) != 1 or outcome.values[0].shape != (count,):
         said = outcome.traceback or outcome.detail or outcome.error_type
         raise SandboxError(f"the probe itself did not run: {outcome.end}, {said}")
     return [bool(value) for value in outcome.values[0]]
