@@ -59,6 +59,17 @@ def learn(
         raise typer.Exit(1) from None
 
 
+@app.command()
+def doctor(
+    lang: Annotated[Interface, typer.Option(help="Language of the answers.")] = Interface.EN,
+    folder: Annotated[Path, typer.Option("--dir", help="Your folder, as `tilewise learn` is given it.")] = Path("my"),
+) -> None:
+    """Try what works on this machine, in under 15 seconds, and say what to do about the rest."""
+    from tilewise_lab import doctor as doctoring
+
+    raise typer.Exit(doctoring.doctor(folder, lang.value))
+
+
 app.add_typer(autograder_app)  # after the learner's own: help lists the commands in this order
 
 

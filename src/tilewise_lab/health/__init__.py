@@ -1,0 +1,1 @@
+"""What `tilewise doctor` looks at, one module for each kind of thing."""
