@@ -6,6 +6,7 @@ and `check_build` says what does.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from nbformat import NotebookNode
 from autograder.course.leaks import scan_release
 from autograder.course.model import LANGUAGES, Chapter, Course, CourseError, Language
 from autograder.course.notebook import chapter_notebook, check_parity, figures_of, home_notebook
+from autograder.course.preview import PREVIEWS, previews
 from autograder.course.release import generate_release
 
 RELEASE, SOLVED = "notebooks", "solutions"
@@ -51,6 +53,17 @@ def build(course: Course, out: Path) -> Drift:
     return drift
 
 
+def build_drafts(course: Course, out: Path) -> list[Path]:
+    """Write out/build/drafts anew: notebooks to look at, of what the release leaves out; give their files."""
+    if (out / PREVIEWS).is_dir():
+        shutil.rmtree(out / PREVIEWS)
+    tree = {name: content for folder in course.drafts for name, content in previews(folder).items()}
+    for name, content in tree.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(content)
+    return [out / name for name in tree]
+
+
 def check_build(course: Course, committed: Path) -> Drift:
     """Say how committed/notebooks and committed/solutions differ from what `build` would write; change nothing."""
     return _compare(built_tree(course), committed)
@@ -63,8 +76,7 @@ def built_tree(course: Course) -> dict[PurePosixPath, bytes]:
         home = PurePosixPath(RELEASE, language, "home.ipynb")
         tree[home] = _bytes(home_notebook(course, language))
     for chapter in course.chapters:
-        if not chapter.draft:
-            tree |= _built_chapter(chapter)
+        tree |= _built_chapter(chapter)
     release = {name: content for name, content in tree.items() if name.parts[0] == RELEASE}
     if leaks := scan_release(course, release):
         first = leaks[0]

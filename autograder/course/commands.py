@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from autograder.course.build import Drift
+    from autograder.course.model import Course
+    from autograder.course.soundness import Finding
     from autograder.course.verify import Row
 
 P = ParamSpec("P")
@@ -51,13 +55,14 @@ def build(
 ) -> None:
     """Build the release and the solved notebooks, in both languages, from the course folder."""
     from autograder.course.build import build as build_course
-    from autograder.course.build import check_build
+    from autograder.course.build import build_drafts, check_build
     from autograder.course.model import load_course
 
     loaded = load_course(course)
     target = out or loaded.root.parent
     drift = check_build(loaded, target) if check else build_course(loaded, target)
     _print_drift(drift, check)
+    print_drafts(loaded, [] if check else build_drafts(loaded, target))
     if check and drift:
         typer.secho("Run `tilewise build` and commit what it writes.", fg=typer.colors.RED, err=True)
         raise typer.Exit(1)
@@ -73,13 +78,15 @@ def verify(
     """Prove the course: starters fail, solutions pass, every wrong solution gets its own diagnosis."""
     from rich.progress import Progress
 
-    from autograder.course.model import CourseError, load_course
+    from autograder.course.model import CourseError, load_course, slug_of
     from autograder.course.verify import verify as verify_course
     from autograder.judge.client import Judge, JudgeError
 
     loaded = load_course(course)
     try:
-        wanted = [loaded.chapter(name) for name in chapters] if chapters else list(loaded.chapters)
+        drafts = [f for f in loaded.drafts if not chapters or {f.name, slug_of(f.name)} & set(chapters)]
+        finished = [name for name in chapters or () if loaded.draft(name) is None]
+        wanted = [loaded.chapter(name) for name in finished] if chapters else list(loaded.chapters)
     except KeyError as error:
         raise CourseError(loaded.root, "", str(error.args[0]), "Name one of them") from None
     try:
@@ -92,6 +99,7 @@ def verify(
                 wanted,
                 judges,
                 seed=seed,
+                drafts=drafts,
                 on_judged=lambda done, total: bar.update(task, completed=done, total=total),
             )
     except JudgeError as error:
@@ -111,12 +119,30 @@ def print_report(rows: list[Row], root: Path) -> bool:
         table.add_row(row.item, row.checked, f"[red]{len(row.findings)} to mend[/]" if row.findings else "[green]ok[/]")
     console.print(table)
     findings = [finding for row in rows for finding in row.findings]
+    _print_findings(console, findings, root)
+    console.print(f"{len(rows)} items, {len(findings)} to mend", style="bold")
+    return not findings
+
+
+def print_drafts(course: Course, notebooks: list[Path]) -> None:
+    """Say of each draft that the release leaves it out, what it lacks, and where it can be looked at."""
+    from rich.console import Console
+
+    from autograder.course.unfinished import unfinished
+
+    for folder in course.drafts:
+        typer.echo(f"{folder.name}: a draft, left out of the release. It lacks:")
+        _print_findings(Console(), list(unfinished(folder)), course.root)
+        for notebook in notebooks:
+            if notebook.parent.name == folder.name:
+                typer.echo(f"To look at it: {notebook}")
+
+
+def _print_findings(console: Console, findings: list[Finding], root: Path) -> None:
     for finding in findings:
         file = finding.file.relative_to(root) if finding.file.is_relative_to(root) else finding.file
         console.print(f"{file}: {finding.what}", style="red", markup=False, highlight=False, soft_wrap=True)
         console.print(f"    {finding.remedy}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{len(rows)} items, {len(findings)} to mend", style="bold")
-    return not findings
 
 
 def _refusal(error: Exception) -> typer.Exit:

@@ -196,7 +196,7 @@ class Chapter(Model):
     difficulty: Literal["beginner", "intermediate", "advanced"]
     minutes: Annotated[int, Field(gt=0)]
     prerequisites: tuple[Slug, ...] = ()
-    draft: bool = False
+    draft: Literal[False] = False  # a draft is no Chapter: see autograder.course.draft
     exercises: Annotated[tuple[Exercise, ...], Field(min_length=1)]
     written: tuple[Written, ...] = ()
     video: tuple[Video, ...] = ()
@@ -228,12 +228,13 @@ class Part(Model):
 
 
 class Course(Model):
-    """The whole course, in order."""
+    """The whole course, in order. drafts: the folders of chapters that are not finished; `course.draft` reads them."""
 
     title: Text
     summary: Text
     parts: tuple[Part, ...]
     chapters: tuple[Chapter, ...]
+    drafts: tuple[Path, ...] = ()
     root: Path
 
     @cached_property
@@ -245,11 +246,17 @@ class Course(Model):
         return {q.full_id: q for c in self.chapters for q in c.questions}
 
     def chapter(self, slug: str) -> Chapter:
-        """Find a chapter by slug or folder name; raise KeyError that lists what there is."""
+        """Find a chapter by slug or folder name; raise KeyError that lists what there is, or that it is a draft."""
         for chapter in self.chapters:
             if slug in (chapter.slug, chapter.folder.name):
                 return chapter
+        if self.draft(slug) is not None:
+            raise KeyError(f"{slug!r} is a draft, which is not released; `tilewise verify {slug}` lists what it lacks")
         raise KeyError(f"no chapter {slug!r}; there are: {', '.join(c.slug for c in self.chapters)}")
+
+    def draft(self, slug: str) -> Path | None:
+        """Find the folder of a draft by slug or folder name."""
+        return next((f for f in self.drafts if slug in (slug_of(f.name), f.name)), None)
 
 
 def slug_of(folder_name: str) -> str:
@@ -275,7 +282,7 @@ def load_course(root: Path | None = None) -> Course:
     raw = _read_toml(file)
     if (found := raw.pop("format", None)) != FORMAT:
         raise CourseError(file, "format", f"is {found!r}, this version reads {FORMAT}", f"Write format = {FORMAT}")
-    for reserved in ("parts", "chapters", "root"):
+    for reserved in ("parts", "chapters", "drafts", "root"):
         _refuse(file, raw, reserved)
     raw["parts"] = [_validated(Part, file, part, f"part[{i}]") for i, part in enumerate(_tables(file, raw, "part"))]
     names = [name for part in raw["parts"] for name in part.chapters]
@@ -283,7 +290,9 @@ def load_course(root: Path | None = None) -> Course:
     for name in names:
         if not (root / name / "chapter.toml").is_file():
             raise CourseError(file, "part.chapters", f"names {name!r}, which has no chapter.toml", "Add it or drop it")
-    raw["chapters"] = [load_chapter(root / name) for name in names]
+    drafts = [folder for folder in sorted(root.iterdir()) if _is_draft(folder, named=folder.name in names)]
+    raw["chapters"] = [load_chapter(root / name) for name in names if root / name not in drafts]
+    raw["drafts"] = drafts
     return _validated(Course, file, raw | {"root": root})
 
 
@@ -345,6 +354,19 @@ def load_exercise(folder: Path) -> Exercise:
         odd = sorted(exercise.variants("wrong").keys() ^ exercise.wrong.keys())[0]
         raise CourseError(file, f"wrong.{odd}", "stands in only one of exercise.toml and wrong/", "Add the other half")
     return exercise
+
+
+def _is_draft(folder: Path, *, named: bool) -> bool:
+    """Tell whether a folder says of itself that it is a draft, which it may before course.toml names it."""
+    file = folder / "chapter.toml"
+    if not file.is_file():
+        return False
+    try:
+        return _read_toml(file).get("draft") is True
+    except CourseError:
+        if named:
+            raise
+        return False  # no chapter of this course; `verify` tells of the folder
 
 
 def _read_text(file: Path, remedy: str) -> str:

@@ -18,7 +18,7 @@ from autograder.course.model import Chapter, CourseError, Language
 BLOCKS = ("exercise", "quiz", "written")
 RUN = "python run"
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})\s*(.*?)\s*$")
-_DIRECTIVE = re.compile(r"\{\{\s*(\w+)\s+([\w.]+)\s*\}\}")
+DIRECTIVE = re.compile(r"\{\{\s*(\w+)\s+([\w.]+)\s*\}\}")
 _HEADING = re.compile(r" {0,3}(#{1,6})\s")
 _FIGURE = re.compile(r"!\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)|<img\b[^>]*?\bsrc=[\"']([^\"']+)[\"']")
 
@@ -45,7 +45,7 @@ class Line(NamedTuple):
 def read_slides(text: str, file: Path) -> list[Slide]:
     """Split a slides file; raise CourseError for a fence without end, an empty slide or a misplaced directive."""
     slides = []
-    for number, lines in enumerate(_split(_lines(text, file)), start=1):
+    for number, lines in enumerate(_split(lines_of(text, file)), start=1):
         slide = _slide(lines, file, number)
         if not slide:
             raise CourseError(file, f"slide {number}", "is empty", "Write it, or drop one of the `---` lines around it")
@@ -66,7 +66,7 @@ def figures(text: str) -> list[str]:
 
 def outside_fences(text: str, file: Path) -> str:
     """Give the lines of a markdown text that are not code."""
-    return "\n".join(line.text for line in _lines(text, file) if line.place == "outside")
+    return "\n".join(line.text for line in lines_of(text, file) if line.place == "outside")
 
 
 def check_blocks(chapter: Chapter, placed: list[tuple[str, str]], file: Path) -> None:
@@ -110,7 +110,8 @@ def check_slides_in_step(file: Path, slides: Mapping[Language, list[Slide]]) -> 
             check_in_step(file, {"en": theirs.text, "zh": ours.text}, key)
 
 
-def _lines(text: str, file: Path) -> Iterator[Line]:
+def lines_of(text: str, file: Path) -> Iterator[Line]:
+    """Tell of every line whether it is code; raise CourseError for a fence without end."""
     fence, info = "", ""
     for line in text.splitlines():
         match = _FENCE.match(line)
@@ -139,10 +140,10 @@ def _split(lines: Iterator[Line]) -> Iterator[list[Line]]:
 
 def _slide(lines: list[Line], file: Path, number: int) -> Slide:
     whole = "\n".join(line.text for line in lines).strip()
-    if directive := _DIRECTIVE.fullmatch(whole):
+    if directive := DIRECTIVE.fullmatch(whole):
         return (Piece(_block_kind(directive[1], file, number), directive[2]),)  # type: ignore[arg-type]
     for line in lines:
-        if line.place == "outside" and _DIRECTIVE.fullmatch(line.text.strip()):
+        if line.place == "outside" and DIRECTIVE.fullmatch(line.text.strip()):
             problem = f"holds {line.text.strip()} beside other text"
             raise CourseError(file, f"slide {number}", problem, "Give it a slide of its own, between `---` lines")
     pieces: list[Piece] = []
@@ -169,7 +170,7 @@ def _block_kind(word: str, file: Path, number: int) -> str:
 
 
 def _outline(text: str, file: Path) -> Iterator[str]:
-    for line in _lines(text, file):
+    for line in lines_of(text, file):
         if line.place == "open":
             yield f"a code block of {line.info or 'no language'}"
         elif line.place == "outside":

@@ -33,14 +33,7 @@ def solution_cell_source(exercise: Exercise) -> str:
 
 def starter_cell_source(exercise: Exercise) -> str:
     """Give the code that a student starts from; raise CourseError where it is not Python."""
-    lines = []
-    for line, place in _places(exercise):
-        if place == "begin":
-            indent = line[: len(line) - len(line.lstrip())]
-            lines += [indent + stub for stub in CODE_STUB.splitlines()]
-        elif place == "outside":
-            lines.append(line)
-    source = "\n".join(lines)
+    source = cleared(solution_cell_source(exercise))
     try:
         compile(source, str(exercise.solution_path), "exec")
     except SyntaxError as error:
@@ -51,13 +44,30 @@ def starter_cell_source(exercise: Exercise) -> str:
 
 def solution_lines(exercise: Exercise) -> list[str]:
     """List the lines that a student has to find."""
-    return [line for line, place in _places(exercise) if place == "inside"]
+    return [line for line, place in _places(solution_cell_source(exercise)) if place == "inside"]
 
 
-def _places(exercise: Exercise) -> Iterator[tuple[str, str]]:
-    """Tell of every line of the solved cell where it stands: begin, inside, end or outside."""
+def cleared(source: str) -> str:
+    """Put the stub where a solved text has its solutions."""
+    lines = []
+    for line, place in _places(source):
+        if place == "begin":
+            indent = line[: len(line) - len(line.lstrip())]
+            lines += [indent + stub for stub in CODE_STUB.splitlines()]
+        elif place == "outside":
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def unmarked(source: str) -> str:
+    """Drop the marks of a solved text and keep its solutions."""
+    return "\n".join(line for line, place in _places(source) if place in ("outside", "inside"))
+
+
+def _places(source: str) -> Iterator[tuple[str, str]]:
+    """Tell of every line of a solved text where it stands: begin, inside, end or outside."""
     place = "outside"
-    for line in solution_cell_source(exercise).splitlines():
+    for line in source.splitlines():
         if BEGIN in line:
             place = "inside"
             yield line, "begin"

@@ -53,7 +53,7 @@ def home_text(course: Course, language: Language) -> tuple[str, str]:
     before, after = texts[language].split(CHAPTERS)
     parts = []
     for part in course.parts:
-        chapters = [chapter for name in part.chapters if not (chapter := course.chapter(name)).draft]
+        chapters = [course.chapter(name) for name in part.chapters if course.draft(name) is None]
         if chapters:
             lines = "\n".join(_chapter_line(chapter, language) for chapter in chapters)
             parts += [f"### {part.title[language]}", lines]

@@ -13,9 +13,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
 
-from autograder.course.model import Chapter, Course, Exercise
+from autograder.course.model import Chapter, Course, Exercise, slug_of
 from autograder.course.soundness import Finding, check_chapter, check_course, check_exercise
 from autograder.course.starter import solution_cell_source, starter_cell_source
+from autograder.course.unfinished import unfinished
 from autograder.judge.verdict import Kind, Verdict
 
 
@@ -59,12 +60,13 @@ def verify(
     judges: Sequence[Judging],
     *,
     seed: int,
+    drafts: Sequence[Path] = (),
     on_judged: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Row]:
     """Check the course as a whole and the given chapters, on as many judges at a time as there are.
 
-    on_judged: told after each verdict how many are done, of how many. Raises CourseError where no starter can be made,
-    and whatever a judge raises that cannot run.
+    drafts: folders of drafts, which are refused with all that they lack.   on_judged: told after each verdict how many
+    are done, of how many. Raises CourseError where no starter can be made, and whatever a judge raises that cannot run.
     """
     rows = [Row("course", f"glossary, home, files, {len(course.chapters)} chapters", list(check_course(course)))]
     trials = [trial for chapter in chapters for exercise in chapter.exercises for trial in trials_of(exercise)]
@@ -77,7 +79,7 @@ def verify(
         rows.append(Row(chapter.slug, checked, list(check_chapter(course, chapter))))
         for exercise in chapter.exercises:
             rows.append(_exercise_row(exercise, [(t, f) for t, f in found if t.exercise is exercise]))
-    return rows
+    return rows + [Row(slug_of(folder.name), "a draft", list(unfinished(folder))) for folder in drafts]
 
 
 def trials_of(exercise: Exercise) -> list[Trial]:
