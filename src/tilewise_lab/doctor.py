@@ -24,10 +24,10 @@ from autograder.course.model import Language, Text
 from autograder.judge.printable import one_line
 from tilewise_lab.health import course, machine, software
 from tilewise_lab.health.finding import Examination, Finding, Need, State, fails, same
-from tilewise_lab.health.processes import SECONDS, SLOW_REMEDY, Questioner, Unanswered, too_late
+from tilewise_lab.health.processes import MEND_FIRST, SECONDS, SLOW_REMEDY, Questioner, Unanswered, too_late
 from tilewise_lab.jupyter import server
 
-GRACE_SECONDS = 0.5  # the processes' own deadline comes first, so that none is left when a thread is given up
+GRACE_SECONDS = 0.3  # the processes' own deadline comes first, so that none is left when a thread is given up
 WIDEST = 400  # characters of a finding
 _FAILS = {Need.COURSE: ("✗", "bold red"), Need.LATER: ("!", "bold yellow"), Need.OPTIONAL: ("!", "yellow")}
 _WHAT, _FOUND = Text(en="what", zh="检查项"), Text(en="found", zh="结果")
@@ -167,7 +167,7 @@ def _examined(examination: Examination) -> Finding:
     try:
         return examination.examine()
     except Unanswered as failure:
-        return fails(failure.reason, SLOW_REMEDY if failure.is_late else _CRASHED)
+        return fails(failure.reason, SLOW_REMEDY if failure.is_late else MEND_FIRST)
     except Exception as error:  # whatever an examination dies of is a finding about this machine, and is shown
         what = f"{type(error).__name__}: {error}"
         return fails(Text(en=f"could not be examined: {what}", zh=f"无法检查：{what}"), _CRASHED)

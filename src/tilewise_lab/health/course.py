@@ -9,7 +9,7 @@ from pathlib import Path
 from autograder.course.model import LANGUAGES, CourseError, Text, load_course
 from autograder.judge.rungs import Rung
 from tilewise_lab.health.finding import Finding, Need, absent, fails, same, works
-from tilewise_lab.health.processes import SLOW_REMEDY, Questioner, Unanswered
+from tilewise_lab.health.processes import MEND_FIRST, SLOW_REMEDY, Questioner, Unanswered
 from tilewise_lab.learn import HOME, LearnError, find_release
 
 RUNGS = {
@@ -34,10 +34,6 @@ _BETTER_RUNG = Text(
     "请安装 bubblewrap（Debian：apt-get install bubblewrap），或者允许用户命名空间"
     "（sysctl kernel.unprivileged_userns_clone=1；在容器里请找管理员）。",
 )
-_REPAIR_JUDGE = Text(
-    en="Mend what is marked above first; then run `make setup` again.",
-    zh="请先解决上面标出的问题，再运行一次 `make setup`。",
-)
 _REBUILD = Text(
     en="In a checkout, `tilewise build` makes them, or `git checkout notebooks` brings them back; else install "
     "Tilewise again.",
@@ -55,7 +51,7 @@ def sandbox(questioner: Questioner) -> Finding:
         seen = Text(
             en=f"the judge could not be started: {failure.reason.en}", zh=f"评判程序无法启动：{failure.reason.zh}"
         )
-        return fails(seen, SLOW_REMEDY if failure.is_late else _REPAIR_JUDGE)
+        return fails(seen, SLOW_REMEDY if failure.is_late else MEND_FIRST)
     seen = Text(en=f"{rung}: {RUNGS[rung].en}", zh=f"{rung}：{RUNGS[rung].zh}")
     return works(seen) if rung.isolates else fails(seen, _BETTER_RUNG, need=Need.LATER)
 

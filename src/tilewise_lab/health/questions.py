@@ -7,9 +7,11 @@ Each answer is one line of JSON, written as soon as it is known: {"fact": NAME, 
 """
 
 import importlib
+import importlib.util
 import json
 import os
 import sys
+from importlib import metadata
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WIDGETS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")
@@ -29,6 +31,20 @@ def module(name):
     """Import a package: its version, and the folder that it came from."""
     found = importlib.import_module(name)
     return {"version": str(getattr(found, "__version__", "unknown")), "place": os.path.dirname(found.__file__ or "")}
+
+
+def package(name):
+    """Find a package without importing it, where that takes long: its version, and the folder that it would come from.
+
+    Raises ImportError when something else of that name would be imported.
+    """
+    distribution = metadata.distribution(name)
+    there = importlib.util.find_spec(name)
+    place = os.path.dirname(there.origin or "") if there else ""
+    own = str(distribution.locate_file(name))
+    if not os.path.isdir(own) or os.path.realpath(place) != os.path.realpath(own):
+        raise ImportError(f"{place or 'nothing'} would be imported, and not {own}")
+    return {"version": distribution.version, "place": place}
 
 
 def graphics():
@@ -102,7 +118,7 @@ def jupyter_questions():
     for name in ("ipywidgets", "anywidget", "jupyterlab"):
         answer(name, module, name)
     answer("extensions", extensions)
-    answer("nbgrader", module, "nbgrader")
+    answer("nbgrader", package, "nbgrader")
 
 
 GROUPS = {
