@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,6 +14,7 @@ def register(app: typer.Typer) -> None:
     course.command("init")(init)
     app.add_typer(course, name="course")
     app.command("grade")(grade)
+    app.command("preflight")(preflight)
 
 
 def init(
@@ -90,6 +91,27 @@ def grade(
             f"{len(failed)} of {len(results)} could not be graded; mend the cause and run again.", style="red"
         )
         raise typer.Exit(1)
+
+
+def preflight(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The notebook that you mean to hand in.")],
+    lang: Annotated[Literal["en", "zh"] | None, typer.Option(help="en or zh; else that of the notebook.")] = None,
+) -> None:
+    """Say, before you hand a notebook in, what would be taken from it. Nothing in it is run or marked.
+
+    Exit status 0: all that you wrote would be taken in. 1: some of it would be lost. 2: it cannot be told.
+    """
+    from rich.console import Console
+
+    from autograder.course.model import CourseError, load_course
+    from autograder.nbgrader_plugin import preflight as checking
+
+    try:
+        told = checking.preflight(file, load_course())
+    except (checking.PreflightError, CourseError) as error:
+        raise _stop(str(error)) from None
+    checking.show(told, Console(), lang)
+    raise typer.Exit(0 if told.is_whole else 1)
 
 
 def _stop(message: str) -> typer.Exit:
