@@ -85,39 +85,62 @@ class Patience:
         return outcome
 
 
-class Process:
-    """One worker for calls that may share a process; when one of them kills it, the next call gets a fresh one."""
+@dataclass(frozen=True)
+class Turn:
+    """One call to make: of which answer, on which case, and how to write it down."""
 
-    def __init__(self, sandbox: Sandbox, sources: Sequence[str], limits: Limits) -> None:
-        self._sandbox, self._sources, self._limits = sandbox, sources, limits
-        self._worker: Worker | None = None
-        self._loaded: dict[int, Outcome] = {}
+    name: str
+    drawn: Drawn
+    call: Call
+    where: str
 
-    def __enter__(self) -> Process:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._end()
+def take_turns(
+    sandbox: Sandbox, sources: Sequence[str], limits: Limits, turns: Sequence[Turn], patience: Patience
+) -> Iterator[tuple[int, Outcome]]:
+    """Make the calls in one process, and give the turns' numbers and outcomes; after a death the rest gets a new one.
 
-    def call(self, call: Call) -> Outcome:
-        if self._worker is None:
-            self._worker = self._sandbox.worker(self._sources, self._limits)
-            self._loaded = {}
-        if call.source not in self._loaded:
-            self._loaded[call.source] = self._worker.call(Call(call.source, ""))
-        loaded = self._loaded[call.source]
-        if loaded.returned:
-            outcome = replace(self._worker.call(call), printed_loading=loaded.printed)
-        else:
-            outcome = replace(loaded, function=call.function, loading=True, printed="", printed_loading=loaded.printed)
+    Each cell is run before its first call.
+    """
+    left = list(range(len(turns)))
+    while left:
+        undecided = []
+        for number in left:
+            turn = turns[number]
+            known = patience.verdict_without_calling(turn.name, turn.drawn, turn.call.function)
+            if known is None:
+                undecided.append(number)
+            else:
+                yield number, known
+        left = undecided
+        if not left:
+            return
+        with sandbox.worker(sources, limits) as worker:
+            for number, outcome in _until_death(worker, turns, tuple(left)):
+                left.remove(number)
+                yield number, patience.note(turns[number].name, turns[number].drawn, outcome)
+
+
+def _until_death(worker: Worker, turns: Sequence[Turn], numbers: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
+    loads = list(dict.fromkeys(turns[number].call.source for number in numbers))
+    outcomes = worker.calls([*(Call(source, "") for source in loads), *(turns[number].call for number in numbers)])
+    loaded = {}
+    for source in loads:
+        loaded[source] = next(outcomes)
+        if loaded[source].end in DEADLY:  # blame the first answer that needed this cell; the others are asked again
+            first = next(number for number in numbers if turns[number].call.source == source)
+            yield first, _not_loaded(loaded[source], turns[first])
+            return
+    for number, outcome in zip(numbers, outcomes, strict=False):
+        cell = loaded[turns[number].call.source]
+        outcome = replace(outcome, printed_loading=cell.printed) if cell.returned else _not_loaded(cell, turns[number])
+        yield number, outcome
         if outcome.end in DEADLY:
-            self._end()
-        return outcome
+            return
 
-    def _end(self) -> None:
-        if self._worker is not None:
-            self._worker.end()
-            self._worker = None
+
+def _not_loaded(cell: Outcome, turn: Turn) -> Outcome:
+    return replace(cell, function=turn.call.function, loading=True, printed="", printed_loading=cell.printed)
 
 
 @dataclass(frozen=True)
@@ -151,18 +174,17 @@ class CallContract(Contract):
     """
 
     def play(self, answers: Mapping[str, str], cases: Sequence[Drawn], most_deaths: int = MOST_DEATHS) -> Plays:
-        patience = Patience(most_deaths)
+        turns = []
+        for source, name, drawn in self.shuffled(answers, cases):
+            function = drawn.property.calls or self.exercise.functions[0]
+            call = Call(source, function, tuple(drawn.case.arguments.values()), meter=True)
+            turns.append(Turn(name, drawn, call, f"{function}({', '.join(drawn.case.arguments)})"))
         plays: Plays = {}
-        pairs = self.shuffled(answers, cases)
-        with Process(self.sandbox, list(answers.values()), self.limits(len(pairs))) as process:
-            for source, name, drawn in pairs:
-                function = drawn.property.calls or self.exercise.functions[0]
-                outcome = patience.verdict_without_calling(name, drawn, function)
-                if outcome is None:
-                    call = Call(source, function, tuple(drawn.case.arguments.values()), meter=True)
-                    outcome = patience.note(name, drawn, process.call(call))
-                play = plays[name, drawn.number] = Play(outcome)
-                play.take(outcome, f"{function}({', '.join(drawn.case.arguments)})")
+        limits, patience = self.limits(len(turns)), Patience(most_deaths)
+        for number, outcome in take_turns(self.sandbox, list(answers.values()), limits, turns, patience):
+            turn = turns[number]
+            play = plays[turn.name, turn.drawn.number] = Play(outcome)
+            play.take(outcome, turn.where)
         return plays
 
 
@@ -182,9 +204,10 @@ class StateContract(Contract):
             passages = [Passage(self, source, name, drawn) for source, name, drawn in self.shuffled(answers, lane)]
             under_way = passages
             while under_way:
-                with Process(self.sandbox, list(answers.values()), self.limits(len(under_way))) as process:
-                    for passage in under_way:
-                        passage.step(process, patience)
+                turns = [passage.next_turn() for passage in under_way]
+                limits, sources = self.limits(len(turns)), list(answers.values())
+                for number, outcome in take_turns(self.sandbox, sources, limits, turns, patience):
+                    under_way[number].take(outcome, turns[number])
                 under_way = [passage for passage in under_way if not passage.is_over]
                 self.order.shuffle(under_way)
             plays |= {(passage.name, passage.drawn.number): passage.play for passage in passages}
@@ -210,29 +233,29 @@ class Passage:
         self.is_over = False
         self.play = Play(Outcome(End.SKIPPED, self._init), state_function=self._update)
 
-    def step(self, process: Process, patience: Patience) -> None:
-        """Make the next call."""
-        function, arguments, where = self._next()
-        outcome = patience.verdict_without_calling(self.name, self.drawn, function)
-        if outcome is None:
-            outcome = process.call(Call(self._source, function, arguments, meter=True))
-            if outcome.returned and function != self._finish:
-                outcome = self._weighed(outcome)
-            outcome = patience.note(self.name, self.drawn, outcome)
-        self.play.take(outcome, where)
+    def next_turn(self) -> Turn:
+        """The call that comes next: init, update with each tile, finish."""
+        if self._position == 0:
+            function, arguments, where = self._init, self._start, f"{self._init}(...)"
+        elif self._position <= len(self._tiles):
+            number = self._position - 1
+            function, arguments = self._update, (self._state, *self._tiles[number])
+            where = f"{self._update}(state, tile {number})"
+        else:
+            function, arguments, where = self._finish, (self._state,), f"{self._finish}(state)"
+        return Turn(self.name, self.drawn, Call(self._source, function, arguments, meter=True), where)
+
+    def take(self, outcome: Outcome, turn: Turn) -> None:
+        """Carry on with what that call gave."""
+        function = turn.call.function
+        if outcome.returned and function != self._finish:
+            outcome = self._weighed(outcome)
+        self.play.take(outcome, turn.where)
         if outcome.returned and function == self._update:
             self.play.states.append((outcome.values, outcome.single))
         self._state = outcome.values[0] if outcome.single and outcome.values else outcome.values
         self._position += 1
         self.is_over = not outcome.returned or function == self._finish
-
-    def _next(self) -> tuple[str, tuple[Any, ...], str]:
-        if self._position == 0:
-            return self._init, self._start, f"{self._init}(...)"
-        if self._position <= len(self._tiles):
-            number = self._position - 1
-            return self._update, (self._state, *self._tiles[number]), f"{self._update}(state, tile {number})"
-        return self._finish, (self._state,), f"{self._finish}(state)"
 
     def _weighed(self, outcome: Outcome) -> Outcome:
         got = sum(value.numel() * value.element_size() for value in outcome.values)

@@ -11,7 +11,8 @@ import secrets
 import select
 import signal
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,7 @@ class Worker:
         self._capture = Capture()
         texts = [torch.frombuffer(bytearray(s.encode()), dtype=torch.uint8) for s in sources]
         self._job = protocol.encode({"limits": limits.as_job()}, texts)
+        self._requests: deque[bytes] = deque()
         self._pending = memoryview(b"")
         self._output_open = True
         self._started = False
@@ -86,44 +88,51 @@ class Worker:
 
     def call(self, call: Call) -> Outcome:
         """Make one call; the outcome tells how it ended. After a deadly end the worker takes no more."""
-        nonce = secrets.token_hex(8)
-        tensors: list[torch.Tensor] = []
-        header = {
-            "call": nonce,
-            "source": call.source,
-            "function": call.function or None,
-            "arguments": [_spec(argument, tensors) for argument in call.arguments],
-            "meter": call.meter,
-        }
-        request = protocol.encode(header, tensors)
+        return next(self.calls([call]))
+
+    def calls(self, calls: Sequence[Call]) -> Iterator[Outcome]:
+        """Make calls one after the other, and give each outcome as it comes; a deadly end is the last one.
+
+        All requests are on their way at once, for waiting in turn for each other costs more than the calls. The time
+        limit of a call runs from the reply before it.
+        """
+        nonces = [secrets.token_hex(8) for _ in calls]
+        if not self._started:
+            self._start()
+        self._requests.extend(_encoded(call, nonce) for call, nonce in zip(calls, nonces, strict=True))
+        for call, nonce in zip(calls, nonces, strict=True):
+            outcome = self._reply(call.function, nonce)
+            yield outcome
+            if self._ended:
+                return
+
+    def _start(self) -> None:
+        """Wait for the worker to stand ready, on the judge's time and not on the student's, and hand over the job."""
         try:
-            if not self._started:
-                self._start()
-            frame = self._exchange(request, self._limits.seconds)
+            self._frame(START_SECONDS)
+        except (WorkerGone, protocol.ProtocolError) as error:
+            raise SandboxError(f"a worker did not start: {error}") from error
+        self._started = True
+        self._requests.append(self._job)
+
+    def _reply(self, function: str, nonce: str) -> Outcome:
+        self._capture.expect(b"\0%s\0" % nonce.encode())
+        try:
+            frame = self._frame(self._limits.seconds)
             reply = Reply.model_validate(frame.header)
             if reply.call != nonce:
                 raise WorkerGone(End.GARBLED, "the reply answers another call")
         except (protocol.ProtocolError, ValidationError) as error:
             self.end()
-            return Outcome(End.GARBLED, call.function, detail=one_line(str(error)), printed=self._capture.take())
+            return Outcome(End.GARBLED, function, detail=one_line(str(error)), printed=self._capture.take())
         except WorkerGone as gone:
             self.end()
-            return Outcome(gone.end, call.function, detail=gone.detail, printed=self._capture.take())
+            return Outcome(gone.end, function, detail=gone.detail, printed=self._capture.take())
         self._drain()  # printed before the reply was sent, so it is here by now
-        return from_reply(reply, frame.tensors, call.function, self._capture.take())
+        return from_reply(reply, frame.tensors, function, self._capture.take())
 
-    def _start(self) -> None:
-        """Wait for the worker to stand ready, on the judge's time and not on the student's, and hand over the job."""
-        try:
-            self._exchange(b"", START_SECONDS)
-        except (WorkerGone, protocol.ProtocolError) as error:
-            raise SandboxError(f"a worker did not start: {error}") from error
-        self._started = True
-        self._pending = memoryview(self._job)
-
-    def _exchange(self, request: bytes, seconds: float) -> protocol.Frame:
-        """Write the request and read one frame."""
-        self._pending = memoryview(bytes(self._pending) + request)
+    def _frame(self, seconds: float) -> protocol.Frame:
+        """Read one frame, and write what there is to write meanwhile."""
         deadline = time.monotonic() + seconds
 
         def read(count: int) -> bytearray:
@@ -152,7 +161,11 @@ class Worker:
         left = deadline - time.monotonic()
         if left <= 0:
             raise WorkerGone(End.TOO_SLOW)
-        reading: list[Any] = [wires.channel, wires.output] if self._output_open else [wires.channel]
+        if not self._pending and self._requests:
+            self._pending = memoryview(self._requests.popleft())
+        reading: list[Any] = [wires.channel]
+        if self._output_open and self._capture.wants_more:
+            reading.append(wires.output)
         writing = [wires.channel] if self._pending else []
         readable, writable, _ = select.select(reading, writing, [], left)
         if writable:
@@ -225,6 +238,18 @@ class Sandbox:
             Worker(wires, (), Limits(1, 256)).end()
         self._ready.clear()
         self._launcher.close()
+
+
+def _encoded(call: Call, nonce: str) -> bytes:
+    tensors: list[torch.Tensor] = []
+    header = {
+        "call": nonce,
+        "source": call.source,
+        "function": call.function or None,
+        "arguments": [_spec(argument, tensors) for argument in call.arguments],
+        "meter": call.meter,
+    }
+    return protocol.encode(header, tensors)
 
 
 def _spec(argument: Any, tensors: list[torch.Tensor]) -> dict[str, Any]:

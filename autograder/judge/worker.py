@@ -128,21 +128,30 @@ class Channel:
 
 
 class Answers:
-    """The cells' texts, each run once in a namespace of its own when first called."""
+    """The cells' texts, each run once, in a namespace of its own, when first called."""
 
     def __init__(self, sources):
         self.sources = sources
         self.namespaces = {}
+        self.failures = {}
 
     def load(self, number):
+        if number in self.failures:
+            raise self.failures[number]
         if number not in self.namespaces:
-            module = types.ModuleType("__main__")
-            module.__dict__["__builtins__"] = builtins
-            sys.modules["__main__"] = module  # dataclasses and pickle look a class's module up by name
-            code = compile(self.sources[number], CELL.format(number), "exec", dont_inherit=True)
-            exec(code, module.__dict__)
-            self.namespaces[number] = module.__dict__
+            try:
+                self.namespaces[number] = self.run(number)
+            except BaseException as error:
+                self.failures[number] = error
+                raise
         return self.namespaces[number]
+
+    def run(self, number):
+        module = types.ModuleType("__main__")
+        module.__dict__["__builtins__"] = builtins
+        sys.modules["__main__"] = module  # dataclasses and pickle look a class's module up by name
+        exec(compile(self.sources[number], CELL.format(number), "exec", dont_inherit=True), module.__dict__)
+        return module.__dict__
 
 
 def warm_up():
@@ -156,6 +165,7 @@ def warm_up():
 def serve(channel_descriptor, output_descriptor, processes=64):
     """Answer the calls of one job until the judge closes the channel; never returns."""
     console = _redirect(output_descriptor)
+    marks = os.dup(1)
     channel = Channel(channel_descriptor)
     channel.send({"ready": True, "buffers": []})
     job, texts = channel.receive()
@@ -166,7 +176,16 @@ def serve(channel_descriptor, output_descriptor, processes=64):
         reply, chunks = _answer(answers, call, tensors)
         for stream in console:
             stream.flush()
+        _mark_end_of_output(marks, call["call"])
         channel.send(reply | {"call": call["call"]}, chunks)
+
+
+def _mark_end_of_output(descriptor, call):
+    """Tell the judge where this call's output ends: by the time it reads the reply, the next call may be printing."""
+    try:
+        os.write(descriptor, b"\0%s\0" % call.encode())
+    except OSError:
+        return  # the student's code closed it; then all output counts for the call that it arrives with
 
 
 def _answer(answers, call, tensors):

@@ -11,6 +11,8 @@ supervisor, which shuts a second fork in and becomes the one that ends it:
       +--- channel, output --> worker         inside; runs the student's code
 """
 
+import ctypes
+import gc
 import json
 import os
 import select
@@ -24,6 +26,8 @@ import types
 
 MESSAGE_BYTES = 65536
 CLEANING_SECONDS = 5.0
+LARGE_PAGE = 2 << 20
+MADV_HUGEPAGE, MADV_COLLAPSE = 14, 25
 
 
 def load(folder, name):
@@ -46,8 +50,13 @@ def main():
     settings["filter"] = bytes.fromhex(settings["filter"])
     settings["privileged"] = isolation.is_privileged()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors report to the judge; the kernel may reap them
+    gc.collect()
+    gc.freeze()  # a collection in a fork would write to, and so copy, every object's page
     control.send(b"ready")
+    chores = large_pages()
     while True:
+        while not select.select([control], [], [], 0)[0] and next(chores, None):
+            pass
         message, descriptors, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 3)
         if not message:
             os._exit(0)
@@ -56,6 +65,24 @@ def main():
             Supervisor(isolation, worker, syscalls, settings, descriptors).run()
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def large_pages():
+    """Move this process's memory into 2 MiB pages, one at each step: a fork copies 500 times fewer table entries.
+
+    Measured: 8 to 10 ms a fork before, 1 ms after. The kernel may decline any of it, which costs speed alone.
+    """
+    libc = ctypes.CDLL(None)
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    with open("/proc/self/maps") as file:
+        regions = [line.split() for line in file]
+    for region in regions:
+        if region[1] == "rw-p" and (len(region) == 5 or region[5] == "[heap]"):
+            low, high = (int(end, 16) for end in region[0].split("-"))
+            for start in range(-(-low // LARGE_PAGE) * LARGE_PAGE, high // LARGE_PAGE * LARGE_PAGE, LARGE_PAGE):
+                libc.madvise(start, LARGE_PAGE, MADV_HUGEPAGE)
+                libc.madvise(start, LARGE_PAGE, MADV_COLLAPSE)
+                yield start
 
 
 class Supervisor:

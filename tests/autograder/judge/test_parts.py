@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autograder.judge import view as view_module
-from autograder.judge.capture import HEAD_BYTES, TAIL_BYTES, Capture
+from autograder.judge.capture import HEAD_BYTES, MOST_AHEAD, TAIL_BYTES, Capture
 from autograder.judge.checks import Case, Property
 from autograder.judge.contracts import lanes
 from autograder.judge.drawing import Drawn, Expected
@@ -25,6 +25,7 @@ from autograder.judge.sandbox import Call, Limits, Sandbox
 from autograder.judge.view import view
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+MARK, OTHER_MARK = b"\0" + b"1" * 16 + b"\0", b"\0" + b"2" * 16 + b"\0"
 ADD = "def add(a, b):\n    return a + b\n"
 
 
@@ -129,6 +130,7 @@ def test_a_checkout_below_a_shown_folder_is_covered_and_its_environment_shown_ag
 @given(st.lists(st.binary(max_size=60_000), max_size=6))
 def test_a_capture_keeps_head_and_tail_within_bounds(chunks: list[bytes]) -> None:
     capture = Capture()
+    capture.expect(MARK)
     for chunk in chunks:
         capture.add(chunk)
     text = capture.take()
@@ -136,8 +138,33 @@ def test_a_capture_keeps_head_and_tail_within_bounds(chunks: list[bytes]) -> Non
     assert capture.take() == ""
 
 
+@given(st.lists(st.sampled_from([b"a", b"\0", MARK[:5], b"long " * 10]), max_size=8), st.integers(1, 40))
+def test_output_is_given_to_the_call_that_wrote_it_however_it_is_cut(parts: list[bytes], step: int) -> None:
+    capture = Capture()
+    capture.expect(MARK)
+    written = b"".join(parts)
+    stream = written.replace(MARK, b"") + MARK + b"the next call" + OTHER_MARK
+    for start in range(0, len(stream), step):
+        capture.add(stream[start : start + step])
+    first = capture.take()
+    capture.expect(OTHER_MARK)
+    assert capture.take() == "the next call\n"
+    assert "next" not in first
+    assert first.count("long") == written.count(b"long")
+
+
+def test_a_worker_that_prints_far_ahead_is_made_to_wait() -> None:
+    capture = Capture()
+    capture.expect(MARK)
+    capture.add(MARK + bytes(MOST_AHEAD))
+    assert not capture.wants_more
+    capture.expect(OTHER_MARK)
+    assert capture.wants_more
+
+
 def test_a_capture_says_how_much_it_left_out() -> None:
     capture = Capture()
+    capture.expect(MARK)
     for number in range(20_000):
         capture.add(f"{number}\n".encode())
     text = capture.take()
