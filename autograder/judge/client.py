@@ -57,6 +57,12 @@ class Judge:
         with self._lock:
             return self._running().rung()
 
+    @property
+    def refused(self) -> dict[str, str]:
+        """Why each better rung is not the one that holds: rung -> reason."""
+        with self._lock:
+            return self._running().refused()
+
     def verdict(self, exercise_id: str, source: str, *, seed: int | None = None, grading: bool = False) -> Verdict:
         """Judge the text of one cell.
 
@@ -116,6 +122,9 @@ class _Child:
 
     def rung(self) -> str:
         return str(self._greeted()["rung"])
+
+    def refused(self) -> dict[str, str]:
+        return dict(self._greeted()["refused"])
 
     def ask(self, request: dict[str, Any]) -> Any:
         self._greeted()

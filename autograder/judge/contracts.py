@@ -96,7 +96,7 @@ class Turn:
 
 
 def take_turns(
-    sandbox: Sandbox, sources: Sequence[str], limits: Limits, turns: Sequence[Turn], patience: Patience
+    contract: Contract, answers: Mapping[str, str], turns: Sequence[Turn], patience: Patience
 ) -> Iterator[tuple[int, Outcome]]:
     """Make the calls in one process, and give the turns' numbers and outcomes; after a death the rest gets a new one.
 
@@ -115,7 +115,8 @@ def take_turns(
         left = undecided
         if not left:
             return
-        with sandbox.worker(sources, limits) as worker:
+        limits = contract.limits(len(turns))
+        with contract.sandbox.worker(list(answers.values()), limits, contract.given) as worker:
             for number, outcome in _until_death(worker, turns, tuple(left)):
                 left.remove(number)
                 yield number, patience.note(turns[number].name, turns[number].drawn, outcome)
@@ -145,12 +146,17 @@ def _not_loaded(cell: Outcome, turn: Turn) -> Outcome:
 
 @dataclass(frozen=True)
 class Contract:
-    """What both contracts share. order: shuffles the calls, so that an answer cannot tell cases by their place."""
+    """What both contracts share.
+
+    order: shuffles the calls, so that an answer cannot tell cases by their place.   given: the solutions of earlier
+    exercises that this one builds on.
+    """
 
     sandbox: Sandbox
     exercise: Exercise
     checks: Checks
     order: random.Random
+    given: tuple[str, ...] = ()
 
     def play(self, answers: Mapping[str, str], cases: Sequence[Drawn], most_deaths: int = MOST_DEATHS) -> Plays:
         """Play every answer (name -> source) on every case."""
@@ -180,8 +186,7 @@ class CallContract(Contract):
             call = Call(source, function, tuple(drawn.case.arguments.values()), meter=True)
             turns.append(Turn(name, drawn, call, f"{function}({', '.join(drawn.case.arguments)})"))
         plays: Plays = {}
-        limits, patience = self.limits(len(turns)), Patience(most_deaths)
-        for number, outcome in take_turns(self.sandbox, list(answers.values()), limits, turns, patience):
+        for number, outcome in take_turns(self, answers, turns, Patience(most_deaths)):
             turn = turns[number]
             play = plays[turn.name, turn.drawn.number] = Play(outcome)
             play.take(outcome, turn.where)
@@ -205,8 +210,7 @@ class StateContract(Contract):
             under_way = passages
             while under_way:
                 turns = [passage.next_turn() for passage in under_way]
-                limits, sources = self.limits(len(turns)), list(answers.values())
-                for number, outcome in take_turns(self.sandbox, sources, limits, turns, patience):
+                for number, outcome in take_turns(self, answers, turns, patience):
                     under_way[number].take(outcome, turns[number])
                 under_way = [passage for passage in under_way if not passage.is_over]
                 self.order.shuffle(under_way)

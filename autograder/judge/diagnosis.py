@@ -96,9 +96,9 @@ class Suspects:
         return _values_alike((a.values, a.single), (b.values, b.single), drawn.expected)
 
 
-def key_of(exercise: str, seed: int, sources: Mapping[str, str], checks_text: str) -> str:
+def key_of(exercise: str, seed: int, sources: Mapping[str, str], texts: Sequence[str]) -> str:
     """Give the key under which the plays may be kept: everything that they depend on."""
-    text = "\0".join([exercise, str(seed), checks_text, *(f"{k}\0{v}" for k, v in sorted(sources.items()))])
+    text = "\0".join([exercise, str(seed), *texts, *(f"{k}\0{v}" for k, v in sorted(sources.items()))])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -60,13 +60,18 @@ class Engine:
         source = source.encode(errors="replace").decode()
         if used := used_names(source, exercise.forbidden):
             return whole(exercise, Finding(Kind.FORBIDDEN, messages.forbidden(used)))
-        return Judgement(self._sandbox, exercise, seed, rules, self._memory).of(source)
+        given = tuple(
+            find_exercise(self._course, earlier).solution_path.read_text(encoding="utf-8") for earlier in exercise.given
+        )
+        return Judgement(self._sandbox, exercise, given, seed, rules, self._memory).of(source)
 
 
 class Judgement:
-    """One exercise under one seed."""
+    """One exercise under one seed. given: the texts of the solutions that it builds on."""
 
-    def __init__(self, sandbox: Sandbox, exercise: Exercise, seed: int, rules: Rules, memory: Memory) -> None:
+    def __init__(
+        self, sandbox: Sandbox, exercise: Exercise, given: tuple[str, ...], seed: int, rules: Rules, memory: Memory
+    ) -> None:
         self._exercise, self._seed, self._rules, self._memory = exercise, seed, rules, memory
         self._rung = sandbox.rung
         try:
@@ -77,7 +82,7 @@ class Judgement:
             raise
         except Exception as error:
             raise CheckError(f"{exercise.checks_path}: {type(error).__name__}: {error}") from error
-        self._contract = _contract(sandbox, exercise, checks, seed)
+        self._contract = _contract(sandbox, exercise, checks, seed, given)
 
     def of(self, source: str) -> Verdict:
         plays = self._plays(source)
@@ -129,7 +134,8 @@ class Judgement:
         exercise = self._exercise
         files = exercise.variants("wrong")
         sources = {name: files[name].read_text(encoding="utf-8") for name in exercise.wrong if name in files}
-        key = key_of(exercise.id, self._seed, sources, exercise.checks_path.read_text(encoding="utf-8"))
+        texts = [exercise.checks_path.read_text(encoding="utf-8"), *self._contract.given]
+        key = key_of(exercise.id, self._seed, sources, texts)
         return Suspects(self._contract, sources, self._drawn, self._at_once, self._rules, self._memory.of(key))
 
     def _passed(self, plays: Mapping[int, Play]) -> Verdict:
@@ -209,16 +215,16 @@ def at_once(checks: Checks, drawn: list[Drawn]) -> dict[int, int]:
     }
 
 
-def _contract(sandbox: Sandbox, exercise: Exercise, checks: Checks, seed: int) -> Contract:
+def _contract(sandbox: Sandbox, exercise: Exercise, checks: Checks, seed: int, given: tuple[str, ...]) -> Contract:
     order = random.Random(seed)
     if exercise.contract == "call":
-        return CallContract(sandbox, exercise, checks, order)
+        return CallContract(sandbox, exercise, checks, order, given)
     for part in STATE_PARTS:
         if getattr(checks, part) is None:
             raise CheckError(f"{exercise.checks_path}: contract = 'state' needs a function `{part}`; see checks.py")
     if len(exercise.functions) != 3:
         raise CheckError(f"{exercise.id}: contract = 'state' needs functions = [init, update, finish], in this order")
-    return StateContract(sandbox, exercise, checks, order)
+    return StateContract(sandbox, exercise, checks, order, given)
 
 
 def _error(play: Play) -> str:

@@ -69,11 +69,11 @@ class Call:
 class Worker:
     """One disposable process. Used in a `with`: on leaving, it is dead."""
 
-    def __init__(self, wires: Wires, sources: Sequence[str], limits: Limits) -> None:
+    def __init__(self, wires: Wires, sources: Sequence[str], limits: Limits, given: Sequence[str] = ()) -> None:
         self._wires, self._limits = wires, limits
         self._capture = Capture()
-        texts = [torch.frombuffer(bytearray(s.encode()), dtype=torch.uint8) for s in sources]
-        self._job = protocol.encode({"limits": limits.as_job()}, texts)
+        texts = [torch.frombuffer(bytearray(s.encode()), dtype=torch.uint8) for s in (*sources, *given)]
+        self._job = protocol.encode({"limits": limits.as_job(), "given": len(given)}, texts)
         self._requests: deque[bytes] = deque()
         self._pending = memoryview(b"")
         self._output_open = True
@@ -223,11 +223,14 @@ class Sandbox:
     def rung(self) -> Rung:
         return self._launcher.rung
 
-    def worker(self, sources: Sequence[str], limits: Limits) -> Worker:
-        """Take a fresh worker for these sources. What was made ahead has not run any student's code."""
+    def worker(self, sources: Sequence[str], limits: Limits, given: Sequence[str] = ()) -> Worker:
+        """Take a fresh worker for these sources; `given` are the texts behind the module of that name.
+
+        What was made ahead has not run any student's code.
+        """
         wires = self._ready.pop(0) if self._ready else self._launcher.launch()
         self.prepare()
-        return Worker(wires, sources, limits)
+        return Worker(wires, sources, limits, given)
 
     def prepare(self) -> None:
         while len(self._ready) < self._ahead:

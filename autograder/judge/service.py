@@ -53,15 +53,20 @@ class Service:
     """The sandbox that holds on this machine, and the engine on top of it."""
 
     def __init__(self, course: Path, wanted: str | None) -> None:
+        self._course = course
+        self._open(wanted)
+
+    def _open(self, wanted: str | None) -> None:
+        course = self._course
         rung = Rung(wanted) if wanted else Rung.NAMESPACES
-        first: dict[Rung, Launcher] = {}
+        early: dict[Rung, Launcher] = {}
         with contextlib.suppress(SandboxError):  # then `choose` meets the same error, and reports it
-            first[rung] = launcher(rung, course)
+            early[rung] = launcher(rung, course)
         # The fork server imports torch in its own process while this one does.
         from autograder.judge.engine import Engine
         from autograder.judge.probe import choose
 
-        chosen = choose(Rung(wanted) if wanted else None, lambda r: first.pop(r) if r in first else launcher(r, course))
+        chosen = choose(Rung(wanted) if wanted else None, lambda r: early.pop(r, None) or launcher(r, course))
         self._sandbox = chosen.sandbox
         self.rung = str(chosen.sandbox.rung)
         self.refused = {str(rung): reason for rung, reason in chosen.refused.items()}
@@ -70,7 +75,15 @@ class Service:
     def verdict(self, request: dict[str, Any]) -> dict[str, Any]:
         grading = request["grading"]
         seed = request["seed"] if request["seed"] is not None else secrets.randbelow(1 << 31)
-        verdict = self._engine.verdict(request["exercise"], request["source"], seed, secret=grading)
+        question = request["exercise"], request["source"], seed
+        try:
+            verdict = self._engine.verdict(*question, secret=grading)
+        except SandboxError:
+            traceback.print_exc()
+            # It broke: its fork server was killed, say. Another of the same rung, and never of a lower one.
+            self.close()
+            self._open(self.rung)
+            verdict = self._engine.verdict(*question, secret=grading)
         return (verdict.redacted() if grading else verdict).model_dump(mode="json")
 
     def close(self) -> None:

@@ -118,6 +118,13 @@ def steps(draw):
     yield Case(x=draw.normal(3, 6), block=2)
 """
 
+GIVEN_EXERCISE = (
+    CALL_EXERCISE.replace("twice", "four_times")
+    .replace('contract = "call"', 'contract = "call"\ngiven = ["toy.twice"]')
+    .split("[wrong.tail_dropped]")[0]
+    + '[wrong.twice_only]\nen = "Only doubled."\nzh = "只乘了 2。"\n'
+)
+
 TWICE = "def twice(x, shift):\n    return x + x + shift\n"
 TOTAL = """
 import torch
@@ -144,7 +151,7 @@ def write_exercise(folder: Path, exercise: str, checks: str, wrong: dict[str, st
 
 @pytest.fixture(scope="session")
 def toy_course(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A course folder with the exercises toy.twice (call contract) and toy.total (state contract)."""
+    """A course folder with the exercises toy.twice, toy.four_times (which builds on it), toy.total (state contract)."""
     course = tmp_path_factory.mktemp("toy-course")
     wrong_calls = {
         "tail_dropped": "def twice(x, shift):\n    y = x.clone()\n    n = x.shape[1] // 2 * 2\n"
@@ -159,6 +166,10 @@ def toy_course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     write_exercise(course / "01_toy" / "twice", CALL_EXERCISE, CALL_CHECKS, wrong_calls, TWICE)
     write_exercise(course / "01_toy" / "total", STATE_EXERCISE, STATE_CHECKS, wrong_states, TOTAL)
+    once = {"twice_only": "from given import twice\ndef four_times(x, shift):\n    return twice(x, shift)\n"}
+    four = "from given import twice\ndef four_times(x, shift):\n    return twice(twice(x, 0), shift)\n"
+    checks = CALL_CHECKS.replace("2 * x", "4 * x")
+    write_exercise(course / "01_toy" / "four_times", GIVEN_EXERCISE, checks, once, four)
     return course
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -31,6 +33,13 @@ def processes_below(pid: int) -> set[int]:
         found |= more
         more = {child for child, parent in parents.items() if parent in more} - found
     return found - {pid}
+
+
+def command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def gone(pids: set[int]) -> bool:
@@ -100,7 +109,7 @@ def test_several_threads_may_ask_one_judge(walled: Judge) -> None:
 
 
 def test_an_unknown_exercise_lists_what_there_is(walled: Judge) -> None:
-    with pytest.raises(JudgeError, match=r"no exercise 'toy\.thrice'.*toy\.total, toy\.twice"):
+    with pytest.raises(JudgeError, match=r"no exercise 'toy\.thrice'.*toy\.four_times, toy\.total, toy\.twice"):
         ask(walled, TWICE, exercise="toy.thrice")
     assert ask(walled, TWICE).passed
 
@@ -131,6 +140,40 @@ def test_a_judge_that_dies_says_so_and_the_next_question_gets_a_new_one(toy_cour
         with pytest.raises(JudgeError, match="process failed"):
             ask(judge, TWICE)
         assert ask(judge, TWICE).passed
+
+
+def test_a_fork_server_that_was_killed_is_replaced_by_one_of_the_same_rung(toy_course: Path) -> None:
+    with Judge(course=toy_course) as judge:
+        rung = judge.rung
+        assert ask(judge, TWICE).passed
+        assert judge._child is not None
+        servers = [pid for pid in processes_below(judge._child._process.pid) if b"zygote" in command_of(pid)]
+        assert servers, "this rung has a fork server"
+        for pid in servers:
+            os.kill(pid, signal.SIGKILL)
+        assert ask(judge, TWICE).passed
+        assert judge.rung == rung
+
+
+def test_an_unprivileged_user_gets_the_best_rung_too(toy_course: Path) -> None:
+    """Without the right to mount, a user namespace gives it."""
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() != 0 or setpriv is None:
+        pytest.skip("needs root, to give its rights up, and setpriv")
+    code = (
+        "import pathlib\nfrom autograder.judge.client import Judge\n"
+        f"with Judge(course=pathlib.Path({str(toy_course)!r}), rung='namespaces') as judge:\n"
+        f"    print(judge.rung, judge.verdict('toy.twice', {TWICE!r}).kind)\n"
+    )
+    repository = Path(__file__).resolve().parents[3]
+    environment = os.environ | {"PYTHONPATH": f"{repository}:{repository / 'src'}"}
+    drop = [setpriv, "--inh-caps=-all", "--bounding-set=-sys_admin"]
+    done = subprocess.run([*drop, sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout == "namespaces OK\n", done.stderr
+
+
+def test_why_a_better_rung_is_not_had_can_be_asked(judges) -> None:
+    assert judges("child").refused == {}, "it was asked for by name, so nothing better was tried"
 
 
 def test_a_judge_that_does_not_answer_is_ended(toy_course: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,8 +213,6 @@ def test_an_unknown_rung_is_refused_at_once(toy_course: Path) -> None:
 
 
 def test_a_broken_check_is_the_authors_fault_and_says_where(toy_course: Path, tmp_path: Path) -> None:
-    import shutil
-
     course = tmp_path / "course"
     shutil.copytree(toy_course, course)
     checks = course / "01_toy" / "twice" / "checks.py"

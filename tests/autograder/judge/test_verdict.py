@@ -253,6 +253,14 @@ def test_forgetting_earlier_tiles_is_named(walled: Judge) -> None:
     assert ask(walled, source, exercise="toy.total").mistake == "last_tile_only"
 
 
+def test_what_an_earlier_exercise_built_is_given(judge: Judge) -> None:
+    right = "import given\ndef four_times(x, shift):\n    return given.twice(x, 0) + given.twice(x, shift)\n"
+    assert ask(judge, right, exercise="toy.four_times").passed
+    wrong = "from given import twice\ndef four_times(y, s):\n    return twice(y, s)\n"
+    assert ask(judge, wrong, exercise="toy.four_times").mistake == "twice_only"
+    assert ask(judge, f"import given\n{TWICE}").kind is Kind.RAISED, "nothing is given where nothing is named"
+
+
 FORBIDDEN = {
     "attribute": "import torch\ndef twice(x, shift):\n    return torch.softmax(x, 0)\n",
     "method": "def twice(x, shift):\n    return x.softmax(0)\n",
