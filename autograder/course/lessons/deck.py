@@ -57,16 +57,13 @@ def placed(slides: str, blocks: list[str]) -> str:
 
 def closed(deck: Deck, file: Path) -> str:
     """Join slides to one text again, without the places of blocks."""
-    text, pending = "", ""
     pieces = list(_pieces(deck.slides, file))
-    for number, (piece, end) in enumerate(pieces):
-        if DIRECTIVE.fullmatch(piece.strip()):
-            continue
-        followed = number + 1 < len(pieces)
-        last = all(DIRECTIVE.fullmatch(later.strip()) for later, _ in pieces[number + 1 :])
-        # `placed` has put one line end between the last slide and the first block.
-        text += pending + (piece.removesuffix("\n") if last and followed else piece)
-        pending = end if deck.breaks else ""
+    texts = [(piece, end) for piece, end in pieces if not DIRECTIVE.fullmatch(piece.strip())]
+    text = "".join(piece + end if deck.breaks else piece for piece, end in texts[:-1]) + "".join(
+        p for p, _ in texts[-1:]
+    )
+    if texts[-1:] != pieces[-1:]:
+        text = text.removesuffix("\n")  # `placed` put it between the last slide and the first block
     return f"# {deck.title}\n\n{text}" if deck.title is not None else text
 
 

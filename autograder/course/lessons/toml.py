@@ -8,9 +8,10 @@ from typing import Any
 
 
 def written(table: Mapping[str, Any], path: str = "") -> str:
-    """Write a table of texts, numbers, truth values, lists of them, tables and lists of tables.
+    """Write a table of texts, numbers, truth values, lists of them, small tables and lists of tables.
 
-    Reading it with tomllib gives the table back. A key is a bare key of TOML: letters, digits, `_` and `-`.
+    Reading it with tomllib gives the table back. A key is a bare key of TOML: letters, digits, `_` and `-`. A small
+    table holds something, and no list of tables.
     """
     simple = {key: value for key, value in table.items() if not _is_tables(value)}
     parts = ["".join(f"{key} = {_value(value)}\n" for key, value in _flat(simple))]
