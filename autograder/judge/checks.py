@@ -49,6 +49,11 @@ class Case:
         return sum(leaf.numel() if isinstance(leaf, torch.Tensor) else 1 for leaf in self.leaves.values())
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it holds no number at all. Such a case is small, but shows the least of a mistake."""
+        return self.size == 0
+
+    @property
     def leaves(self) -> dict[str, Any]:
         """The tensors and plain values, tuples opened: `a` gives `a[0]`, `a[1]`, ..."""
         return dict(leaf for name, value in self.arguments.items() for leaf in _leaves(name, value))

@@ -96,7 +96,7 @@ class Judgement:
             return whole(self._exercise, findings[number], plays[number])
         # Of several functions one may be written and another not yet: what is written is told of first.
         written = [d for d in failing if findings[d.number].kind is not Kind.NOT_STARTED]
-        shown = min(written or failing, key=lambda d: (d.case.size, d.number))
+        shown = min(written or failing, key=lambda d: (d.case.is_empty, d.case.size, d.number))
         kinds = {number: finding.kind for number, finding in findings.items()}
         mistake = self._suspects().who(plays, kinds)
         finding = findings[shown.number]

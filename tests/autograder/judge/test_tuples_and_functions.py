@@ -55,6 +55,7 @@ def totals(draw):
 
 @prop(calls="swap")
 def swaps(draw):
+    yield Case(pair=(draw.normal(0), draw.normal(3, 0)))
     yield Case(pair=(draw.normal(2), draw.normal(3)))
 """
 
@@ -135,6 +136,15 @@ def test_a_case_counts_every_number_of_its_tuples() -> None:
     case = Case(parts=((torch.zeros(2), torch.zeros(2, 3)), (torch.zeros(2), torch.zeros(2, 0))), block=4, none=())
     assert case.size == 2 + 6 + 2 + 0 + 1
     assert str(case) == "parts=(((2,) float32, (2, 3) float32), ((2,) float32, (2, 0) float32)), block=4, none=()"
+
+
+def test_an_input_that_holds_no_number_is_shown_last(pairs: Judge) -> None:
+    raising_when_empty = "def swap(pair):\n    a, b = pair\n    a[0]\n    return a, b\n"
+    assert Case(pair=(torch.empty(0), torch.empty(3, 0))).is_empty
+    verdict = ask(pairs, TOTAL + raising_when_empty, "toy.pairs")
+    assert verdict.kind is Kind.WRONG
+    assert verdict.counterexample is not None
+    assert verdict.counterexample.case == "pair=((2,) float32, (3,) float32)"
 
 
 def test_cases_that_share_a_tensor_inside_a_tuple_go_into_different_lanes() -> None:
