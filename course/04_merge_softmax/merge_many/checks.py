@@ -72,8 +72,8 @@ def masked_rows(draw: Draw) -> Iterator[Case]:
 @prop
 def empty_parts(draw: Draw) -> Iterator[Case]:
     yield Case(parts=cut(torch.tensor([[2.0, 1.0]]), 0, 1, 0, 1))
-    yield Case(parts=cut(torch.empty(2, 0), 0))
-    yield Case(parts=cut(torch.empty(2, 0), 0, 0, 0, 0))
+    yield Case(parts=cut(torch.empty(5, 0), 0))
+    yield Case(parts=cut(torch.empty(5, 0), 0, 0, 0, 0))
 
 
 @prop

@@ -81,7 +81,7 @@ def identity(draw: Draw) -> Iterator[Case]:
     x = torch.tensor([[-2.0, -1.0], [1.0, 3.0]])
     yield two_parts(x, at=2)
     yield two_parts(x, at=0)
-    yield two_parts(torch.empty(1, 0), at=0)
+    yield two_parts(torch.empty(4, 0), at=0)
     yield two_parts(draw.normal(3, 5, scale=2.0), at=5)
 
 
