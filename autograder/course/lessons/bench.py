@@ -22,7 +22,7 @@ from autograder.judge.verdict import Verdict
 INPUTS = ("query", "key", "value", "block_size")
 OUTPUT = "output"
 SCALE_MISSING = "scale_missing"
-_AND_SCALE_MISSING = f"_and_{SCALE_MISSING}"
+AND_SCALE_MISSING = f"_and_{SCALE_MISSING}"
 CHAPTER, NAME = "lesson_card", "answer"
 # The names that an exercise may give to the inputs of a script.
 _INPUT_OF = {"q": "query", "k": "key", "v": "value", "block": "block_size", "block_q": "block_size"}
@@ -95,7 +95,7 @@ def mistakes_of(verdict: Verdict) -> tuple[str, ...]:
     """Name the known-wrong solutions that an answer does the same as, when all of them are put together."""
     if verdict.mistake is None:
         return ()
-    single = verdict.mistake.removesuffix(_AND_SCALE_MISSING)
+    single = verdict.mistake.removesuffix(AND_SCALE_MISSING)
     return (single,) if single == verdict.mistake else (single, SCALE_MISSING)
 
 
@@ -128,7 +128,7 @@ def wrong_scripts(exercise: Exercise, inputs: tuple[str, ...]) -> dict[str, tupl
         return singles
     scale = exercise.wrong[SCALE_MISSING]
     pairs = {
-        f"{name}{_AND_SCALE_MISSING}": (
+        f"{name}{AND_SCALE_MISSING}": (
             Text(en=f"{text.en}\n\n{scale.en}", zh=f"{text.zh}\n\n{scale.zh}"),
             _script_of(files[name].read_text(encoding="utf-8"), exercise, inputs, undo_scale=True),
         )

@@ -150,6 +150,7 @@ def print_answer(verdict: Verdict, exercise: Exercise) -> None:
     for language in LANGUAGES:
         for line in to_text(why[language]).splitlines():
             typer.echo(f"  {one_line(line, width=1000)}" if line.strip() else "")
+        typer.echo("")
     if mistakes := mistakes_of(verdict):
         typer.echo(f"It does the same as the known-wrong {' and '.join(mistakes)}.")
     if verdict.error.strip():

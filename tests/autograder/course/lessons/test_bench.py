@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from autograder.course.lessons.bench import CHAPTER, NAME, NotAScript, bench, inputs_of, mistakes_of, script_cell
+from autograder.course.lessons.bench import (
+    AND_SCALE_MISSING,
+    CHAPTER,
+    NAME,
+    SCALE_MISSING,
+    NotAScript,
+    bench,
+    inputs_of,
+    mistakes_of,
+    script_cell,
+    wrong_scripts,
+)
 from autograder.course.lessons.guess import about, guess_exercise, words_of
 from autograder.course.model import Course, Exercise, load_course
 from autograder.judge.client import Judge
@@ -114,6 +125,27 @@ def test_an_exercise_that_takes_other_things_judges_no_script(course: Course) ->
     assert inputs_of(other) is None
     with pytest.raises(NotAScript, match=r"`double` of doubling\.double does not take"), bench(other):
         pass
+
+
+def test_the_courses_own_known_wrong_solutions_are_named_alone_and_with_the_scale_missing() -> None:
+    real = load_course().exercises.get("blockwise_attention.blockwise_attention")
+    if real is None:
+        pytest.skip("the course does not hold blockwise_attention.blockwise_attention")
+    inputs = inputs_of(real)
+    assert inputs is not None
+    passing = []
+    with bench(real) as folder, Judge(course=folder) as judge:
+        for name, (_, cell) in wrong_scripts(real, inputs).items():
+            verdict = judge.verdict(f"{CHAPTER}.{NAME}", cell, seed=1)
+            alone = name.removesuffix(AND_SCALE_MISSING)
+            expected = (alone,) if name == alone else (alone, SCALE_MISSING)
+            if verdict.passed:
+                passing.append(name)
+            elif alone in passing:  # what is wrong with it by itself does not show in a script's outputs
+                expected = (SCALE_MISSING,)
+            if not verdict.passed:
+                assert mistakes_of(verdict) == expected
+    assert passing == ["all_keys_at_once"]
 
 
 def test_nothing_of_the_bench_stays(exercise: Exercise) -> None:
