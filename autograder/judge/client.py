@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from autograder.course.model import course_root
+from autograder.course.model import CourseError, course_root
 from autograder.judge.verdict import Verdict
 
 RUNGS = ("namespaces", "bubblewrap", "child")
@@ -38,7 +38,10 @@ class Judge:
     def __init__(self, *, course: Path | None = None, rung: str | None = None) -> None:
         if rung is not None and rung not in RUNGS:
             raise JudgeError(f"rung must be one of {', '.join(RUNGS)}, got {rung!r}")
-        self._course = Path(course) if course is not None else course_root()
+        try:
+            self._course = Path(course) if course is not None else course_root()
+        except CourseError as error:
+            raise JudgeError(f"The judge found no course. {error}") from error
         self._wanted = rung
         self._lock = threading.Lock()
         self._number = 0

@@ -17,10 +17,10 @@ from autograder.judge.forbidden import used_names
 from autograder.judge.outcome import End
 from autograder.judge.printable import printable
 from autograder.judge.sandbox import Sandbox
-from autograder.judge.scoring import Finding, Rules, judge_play, printed
+from autograder.judge.scoring import PASSED, Finding, Rules, judge_play, printed
 from autograder.judge.verdict import Counterexample, Kind, PropertyResult, Verdict
 
-MAX_SOURCE_BYTES = 1 << 20
+MAX_SOURCE = 200_000
 LONGEST_ERROR = 40
 STATE_PARTS = ("start", "tiles", "state_bytes")
 
@@ -55,9 +55,9 @@ class Engine:
     def _judge(self, exercise: Exercise, source: str, seed: int, rules: Rules) -> Verdict:
         if not source.strip():
             return whole(exercise, Finding(Kind.NOT_STARTED, messages.empty()))
-        if len(source.encode(errors="replace")) > MAX_SOURCE_BYTES or "\0" in source:
-            raise CheckError(f"the cell must be text of at most {MAX_SOURCE_BYTES} bytes without NUL characters")
         source = source.encode(errors="replace").decode()
+        if len(source) > MAX_SOURCE:
+            return whole(exercise, Finding(Kind.RAISED, messages.too_long(MAX_SOURCE)))
         if used := used_names(source, exercise.forbidden):
             return whole(exercise, Finding(Kind.FORBIDDEN, messages.forbidden(used)))
         given = tuple(
@@ -119,6 +119,11 @@ class Judgement:
             printed=play.printed_loading + play.printed,
         )
 
+    @property
+    def _proves_nothing(self) -> bool:
+        """Whether the calls of a state contract could have shared more than the state."""
+        return isinstance(self._contract, StateContract) and not self._rung.isolates
+
     def _plays(self, source: str) -> dict[int, Play]:
         plays = self._contract.play({"answer": source}, self._drawn)
         return {number: play for (_, number), play in plays.items()}
@@ -141,9 +146,9 @@ class Judgement:
     def _passed(self, plays: Mapping[int, Play]) -> Verdict:
         smallest = min(self._drawn, key=lambda d: (d.case.size, d.number))
         play = plays[smallest.number]
-        if isinstance(self._contract, StateContract) and not self._rung.isolates:
+        if self._proves_nothing:
             return whole(self._exercise, Finding(Kind.NOT_PROVEN, messages.not_proven()), play)
-        results = self._results({d.number: Finding(Kind.PASSED) for d in self._drawn})
+        results = self._results({d.number: PASSED for d in self._drawn})
         return Verdict(
             exercise=self._exercise.id,
             kind=Kind.PASSED,
@@ -161,7 +166,9 @@ class Judgement:
             failed = [kind for kind in kinds if kind is not Kind.PASSED]
             # How it failed says more than that the rest was left out.
             kind = next((k for k in failed if k is not Kind.NOT_RUN), failed[0] if failed else Kind.PASSED)
-            points = 0.0 if failed else text.points
+            if kind is Kind.PASSED and self._proves_nothing:
+                kind = Kind.NOT_PROVEN
+            points = text.points if kind is Kind.PASSED else 0.0
             results.append(PropertyResult(name=name, text=text, kind=kind, points=points, max_points=text.points))
         return tuple(results)
 

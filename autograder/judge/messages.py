@@ -29,6 +29,13 @@ def empty() -> Text:
     return Text(en="The cell is still empty.", zh="这个单元格还是空的。")
 
 
+def too_long(most: int) -> Text:
+    return Text(
+        en=f"The cell is longer than {most} characters. Keep only what the exercise needs.",
+        zh=f"这个单元格超过了 {most} 个字符。请只保留本题需要的代码。",
+    )
+
+
 def forbidden(names: list[str]) -> Text:
     listed = ", ".join(f"`{name}`" for name in names)
     return Text(

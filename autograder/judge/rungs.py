@@ -10,7 +10,14 @@ from typing import Any, Protocol
 
 
 class Rung(StrEnum):
-    """What stands between the student's code and the machine, best first."""
+    """What stands between the student's code and the machine, best first.
+
+    namespaces: a fork of the zygote in fresh namespaces, with a root of its own, no privileges, and the filter.
+    bubblewrap: the same walls built by `bwrap`, and a fresh interpreter each time: slow, and for where only bubblewrap
+    may make namespaces.   child: a fork with limits, an empty environment and a folder of its own, killed with all
+    that it started. That is no isolation: it sees the files of its user, and as root it is not held to its number of
+    processes. A learner's own code may run so; the state contract proves nothing there.
+    """
 
     NAMESPACES = "namespaces"
     BUBBLEWRAP = "bubblewrap"

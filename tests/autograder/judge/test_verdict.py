@@ -88,8 +88,10 @@ def test_grading_keeps_every_input_out_of_the_verdict(walled: Judge) -> None:
         "return x.new_zeros(abs(int(x[0, 0] * 1000)))",
         "return (x,) * abs(int(x[0, 0] * 10))",
         "return type(f'T{x[0, 0]}', (), {})()",
+        "import sys; f = sys._getframe(1); m = f.f_locals['meter']\n"
+        "    m.operators.add(f'flash_attention{x[0, 0]}'); return x",
     ],
-    ids=["name", "shape", "count", "type"],
+    ids=["name", "shape", "count", "type", "operator"],
 )
 def test_a_graded_headline_says_nothing_that_the_answer_chose(walled: Judge, body: str) -> None:
     verdict = ask(walled, f"def twice(x, shift):\n    {body}\n", grading=True)
@@ -215,6 +217,10 @@ def test_one_pass_is_not_proven_where_calls_can_share_files(judges) -> None:
     verdict = ask(judges("child"), TOTAL, exercise="toy.total")
     assert (verdict.kind, verdict.points) == (Kind.NOT_PROVEN, 0.0)
     assert "could not be proven" in verdict.headline.en
+    half = TOTAL.replace("state[0] + tile.sum(1)", "state[0] + tile.sum(1) + (tile.shape[0] == 3)")
+    assert kinds(ask(judges("namespaces"), half, exercise="toy.total")) == {"total": Kind.PASSED, "steps": Kind.WRONG}
+    verdict = ask(judges("child"), half, exercise="toy.total")
+    assert (kinds(verdict), verdict.points) == ({"total": Kind.NOT_PROVEN, "steps": Kind.WRONG}, 0.0)
 
 
 def test_a_state_that_grows_is_refused_and_named(walled: Judge) -> None:
