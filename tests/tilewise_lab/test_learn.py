@@ -210,14 +210,17 @@ def answers(address: str) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_learn_serves_the_home_notebook_and_stops_cleanly(number: signal.Signals, release: Path, folder: Path) -> None:
     running = Running(release, folder, "zh")
+    runtime = folder / learn.STATE / "jupyter" / "runtime"
     try:
         assert "/lab/tree/zh/home.ipynb?token=" in running.address
         assert answers(running.address)
+        (info,) = runtime.glob("jpserver-*.json")
     finally:
         status = running.end(number)
     assert status == 0, running.said
-    assert not answers(running.address)
-    assert list((folder / learn.STATE / "jupyter" / "runtime").glob("jpserver-*")) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(info.stem.removeprefix("jpserver-")), 0)
+    assert list(runtime.glob("jpserver-*")) == []
 
 
 def test_a_second_learn_on_the_same_folder_points_to_the_first(release: Path, folder: Path) -> None:
