@@ -53,9 +53,10 @@ class Limits(Model):
 
 
 class PropertyText(Text):
-    """One named property that an exercise is graded by."""
+    """One named property that an exercise is graded by. memory_mib: a budget of its own, in place of the exercise's."""
 
     points: Annotated[float, Field(gt=0)]
+    memory_mib: Annotated[int, Field(ge=16, le=16384)] | None = None
 
 
 class Exercise(Model):
@@ -293,6 +294,7 @@ def load_course(root: Path | None = None) -> Course:
     drafts = [folder for folder in sorted(root.iterdir()) if _is_draft(folder, named=folder.name in names)]
     raw["chapters"] = [load_chapter(root / name) for name in names if root / name not in drafts]
     raw["drafts"] = drafts
+    _check_given(raw["chapters"])
     return _validated(Course, file, raw | {"root": root})
 
 
@@ -354,6 +356,20 @@ def load_exercise(folder: Path) -> Exercise:
         odd = sorted(exercise.variants("wrong").keys() ^ exercise.wrong.keys())[0]
         raise CourseError(file, f"wrong.{odd}", "stands in only one of exercise.toml and wrong/", "Add the other half")
     return exercise
+
+
+def _check_given(chapters: list[Chapter]) -> None:
+    """Refuse `given` exercises that stand in no earlier chapter: they would give away what is still asked."""
+    earlier: dict[str, Exercise] = {}
+    for chapter in chapters:
+        for exercise in chapter.exercises:
+            file = exercise.folder / "exercise.toml"
+            for id in exercise.given:
+                if id not in earlier:
+                    remedy = f"Name earlier ones only; there are: {', '.join(earlier) or 'none'}"
+                    raise CourseError(file, "given", f"{id!r} is no exercise of an earlier chapter", remedy)
+            _unique(file, "given", [name for id in exercise.given for name in earlier[id].functions])
+        earlier |= {exercise.id: exercise for exercise in chapter.exercises}
 
 
 def _is_draft(folder: Path, *, named: bool) -> bool:

@@ -13,6 +13,9 @@ and for contract = "state", where the judge calls init, update (once a tile) and
     state_bytes(**arguments)    how large the state may be, in bytes
     reference_states(**arguments)   the state after each tile: a list of tuples; read by @prop(states=True) only
     reference then gives what finish returns.
+Where exercise.toml names one function alone for that contract, it is the update, and the judge does the rest with
+    first_state(**arguments)    the state before the first tile: a tuple of tensors, whose form every update must keep
+    finish(state, **arguments)  what the last state comes to; start and state_bytes are not needed
 
 @prop(meter=True) asks for more than right outputs: how much is touched at once. For these cases the worker reports
 `largest_temporary`, the largest number of elements that any one torch operator read or produced while the student's
@@ -20,6 +23,13 @@ function ran. Operators that only move numbers count for nothing: allocation and
 cat, stack, pad. The case passes when its outputs are right and the report is at most
     largest_temporary(**arguments)  the allowed number of elements
 and a known-wrong solution behaves alike on it when its outputs agree and it, too, reports more than is allowed.
+
+@prop(objection=f) judges by a rule where there is no one right answer: f(values) is given what came back, a tuple of
+tensors of any shape and dtype, and returns None, or the Text of what is wrong with it. Known-wrong solutions behave
+alike on it when they meet the same objection; the reference is not asked.
+
+A property with a budget of its own ([property.NAME] memory_mib = 64) is played in a process that may take so much more
+memory than torch itself has, enforced by the kernel: what does not fit there has not been in memory at once.
 """
 
 from __future__ import annotations
@@ -33,8 +43,11 @@ from typing import Any, TypeAlias
 
 import torch
 
+from autograder.course.model import Text
+
 # Tensors may stand in tuples, and these in tuples again: a state (m, l), a list of such parts.
 Argument: TypeAlias = "torch.Tensor | int | float | bool | str | tuple[Argument, ...] | None"
+Objection = Callable[[tuple[torch.Tensor, ...]], Text | None]
 
 
 class Case:
@@ -91,6 +104,7 @@ class Property:
 
     states: compare the state after every tile as well.   meter: bound the largest temporary as well.
     calls: the function that its cases call; None for the exercise's first.
+    objection: what judges in place of the reference, where there is no one right answer.
     """
 
     name: str
@@ -98,6 +112,7 @@ class Property:
     states: bool = False
     meter: bool = False
     calls: str | None = None
+    objection: Objection | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +127,8 @@ class Checks:
     state_bytes: Callable[..., int] | None = None
     reference_states: Callable[..., list[tuple]] | None = None
     largest_temporary: Callable[..., int] | None = None
+    first_state: Callable[..., tuple] | None = None
+    finish: Callable[..., torch.Tensor] | None = None
 
     def reference_of(self, found: Property) -> Callable[..., Any]:
         """Give the reference that decides the cases of a property."""
@@ -124,11 +141,12 @@ def prop(
     states: bool = False,
     meter: bool = False,
     calls: str | None = None,
+    objection: Objection | None = None,
 ) -> Any:
     """Mark a generator of cases as the property of that name."""
 
     def mark(f: Callable[[Draw], Iterator[Case]]) -> Callable[[Draw], Iterator[Case]]:
-        f._property = Property(f.__name__, f, states, meter, calls)  # type: ignore[attr-defined]
+        f._property = Property(f.__name__, f, states, meter, calls, objection)  # type: ignore[attr-defined]
         return f
 
     return mark if function is None else mark(function)
@@ -144,7 +162,7 @@ def load_checks(path: Path) -> Checks:
     found = [value._property for value in vars(module).values() if hasattr(value, "_property")]
     if not found or not hasattr(module, "reference"):
         raise ValueError(f"{path}: needs a function `reference` and at least one @prop; see autograder/judge/checks.py")
-    optional = ("start", "tiles", "state_bytes", "reference_states", "largest_temporary")
+    optional = ("start", "tiles", "state_bytes", "reference_states", "largest_temporary", "first_state", "finish")
     parts = {name: getattr(module, name, None) for name in optional}
     for p in found:
         for flag, needed in ((p.states, "reference_states"), (p.meter, "largest_temporary")):

@@ -115,7 +115,8 @@ def take_turns(
         left = undecided
         if not left:
             return
-        limits = contract.limits(len(turns))
+        # All turns of one call have one budget: it holds for a whole process.
+        limits = contract.limits(len(turns), turns[0].drawn.memory_mib)
         with contract.sandbox.worker(list(answers.values()), limits, contract.given) as worker:
             for number, outcome in _until_death(worker, turns, tuple(left)):
                 left.remove(number)
@@ -160,11 +161,18 @@ class Contract:
 
     def play(self, answers: Mapping[str, str], cases: Sequence[Drawn], most_deaths: int = MOST_DEATHS) -> Plays:
         """Play every answer (name -> source) on every case."""
+        patience = Patience(most_deaths)
+        plays: Plays = {}
+        for memory_mib in dict.fromkeys(drawn.memory_mib for drawn in cases):
+            plays |= self._play(answers, [d for d in cases if d.memory_mib == memory_mib], patience)
+        return plays
+
+    def _play(self, answers: Mapping[str, str], cases: Sequence[Drawn], patience: Patience) -> Plays:
+        """Play cases of one memory budget."""
         raise NotImplementedError
 
-    def limits(self, calls: int) -> Limits:
-        given = self.exercise.limits
-        return Limits(given.seconds, given.memory_mib, calls)
+    def limits(self, calls: int, memory_mib: int) -> Limits:
+        return Limits(self.exercise.limits.seconds, memory_mib, calls)
 
     def shuffled(self, answers: Mapping[str, str], cases: Sequence[Drawn]) -> list[tuple[int, str, Drawn]]:
         pairs = [(number, name, drawn) for number, name in enumerate(answers) for drawn in cases]
@@ -179,14 +187,14 @@ class CallContract(Contract):
     behind can only make a later one differ, and then it is wrong.
     """
 
-    def play(self, answers: Mapping[str, str], cases: Sequence[Drawn], most_deaths: int = MOST_DEATHS) -> Plays:
+    def _play(self, answers: Mapping[str, str], cases: Sequence[Drawn], patience: Patience) -> Plays:
         turns = []
         for source, name, drawn in self.shuffled(answers, cases):
             function = drawn.property.calls or self.exercise.functions[0]
             call = Call(source, function, tuple(drawn.case.arguments.values()), meter=True)
             turns.append(Turn(name, drawn, call, f"{function}({', '.join(drawn.case.arguments)})"))
         plays: Plays = {}
-        for number, outcome in take_turns(self, answers, turns, Patience(most_deaths)):
+        for number, outcome in take_turns(self, answers, turns, patience):
             turn = turns[number]
             play = plays[turn.name, turn.drawn.number] = Play(outcome)
             play.take(outcome, turn.where)
@@ -196,14 +204,16 @@ class CallContract(Contract):
 class StateContract(Contract):
     """init, update for each tile, finish: every step in a process that has seen no other tile of the case.
 
+    An exercise may ask for the update alone; then the judge makes the first state and finishes, and in between it only
+    takes states of the first one's form.
+
     Step k of all cases is played in one process, and step k + 1 in the next, once that one is dead. So no process
     ever holds two tiles of one case, and one pass over the data is a fact. Cases that share their numbers (one row cut
     into tiles of different widths) go into different lanes, or a process could see one case's second tile inside
     another's first.
     """
 
-    def play(self, answers: Mapping[str, str], cases: Sequence[Drawn], most_deaths: int = MOST_DEATHS) -> Plays:
-        patience = Patience(most_deaths)
+    def _play(self, answers: Mapping[str, str], cases: Sequence[Drawn], patience: Patience) -> Plays:
         plays: Plays = {}
         for lane in lanes(cases):
             passages = [Passage(self, source, name, drawn) for source, name, drawn in self.shuffled(answers, lane)]
@@ -218,54 +228,83 @@ class StateContract(Contract):
         return plays
 
 
+@dataclass(frozen=True)
+class Step:
+    """One call on the way. arguments: those after the state, where it takes one."""
+
+    function: str
+    where: str
+    arguments: tuple[Any, ...] = ()
+    takes_state: bool = True
+    gives_state: bool = True
+
+
 class Passage:
     """One answer on its way through the tiles of one case."""
 
     def __init__(self, contract: StateContract, source: int, name: str, drawn: Drawn) -> None:
-        checks, arguments = contract.checks, drawn.case.arguments
-        # The engine refuses a state contract without these three.
-        assert checks.start is not None
-        assert checks.tiles is not None
-        assert checks.state_bytes is not None
-        self._init, self._update, self._finish = contract.exercise.functions
-        self._source, self.name, self.drawn = source, name, drawn
-        self._tiles = [tuple(tile) for tile in checks.tiles(**arguments)]
-        self._start = tuple(checks.start(**arguments))
-        self._most_bytes = checks.state_bytes(**arguments)
-        self._position = 0
-        self._state: Any = None
+        self._checks, self._source, self.name, self.drawn = contract.checks, source, name, drawn
+        functions, arguments = contract.exercise.functions, drawn.case.arguments
+        self._judge_ends = len(functions) == 1
+        self._update = functions[0] if self._judge_ends else functions[1]
+        # The engine refuses a state contract without the parts that are called here.
+        tiles = enumerate(self._checks.tiles(**arguments))  # type: ignore[misc]
+        steps = [Step(self._update, f"{self._update}(state, tile {number})", tuple(tile)) for number, tile in tiles]
+        self._state: Any = ()
+        if self._judge_ends:
+            self._state = self._first = tuple(self._checks.first_state(**arguments))  # type: ignore[misc]
+            self._most_bytes = _bytes(self._first)
+        else:
+            init, _, finish = functions
+            begin = tuple(self._checks.start(**arguments))  # type: ignore[misc]
+            steps.insert(0, Step(init, f"{init}(...)", begin, takes_state=False))
+            steps.append(Step(finish, f"{finish}(state)", gives_state=False))
+            self._most_bytes = self._checks.state_bytes(**arguments)  # type: ignore[misc]
+        self._steps = iter(steps)
+        self._step = next(self._steps)
         self.is_over = False
-        self.play = Play(Outcome(End.SKIPPED, self._init), state_function=self._update)
+        self.play = Play(Outcome(End.SKIPPED, self._step.function), state_function=self._update)
 
     def next_turn(self) -> Turn:
         """The call that comes next: init, update with each tile, finish."""
-        if self._position == 0:
-            function, arguments, where = self._init, self._start, f"{self._init}(...)"
-        elif self._position <= len(self._tiles):
-            number = self._position - 1
-            function, arguments = self._update, (self._state, *self._tiles[number])
-            where = f"{self._update}(state, tile {number})"
-        else:
-            function, arguments, where = self._finish, (self._state,), f"{self._finish}(state)"
-        return Turn(self.name, self.drawn, Call(self._source, function, arguments, meter=True), where)
+        step = self._step
+        arguments = (self._state, *step.arguments) if step.takes_state else step.arguments
+        return Turn(self.name, self.drawn, Call(self._source, step.function, arguments, meter=True), step.where)
 
     def take(self, outcome: Outcome, turn: Turn) -> None:
         """Carry on with what that call gave."""
-        function = turn.call.function
-        if outcome.returned and function != self._finish:
+        if outcome.returned and self._step.gives_state:
             outcome = self._weighed(outcome)
         self.play.take(outcome, turn.where)
-        if outcome.returned and function == self._update:
+        if outcome.returned and turn.call.function == self._update:
             self.play.states.append((outcome.values, outcome.single))
         self._state = outcome.values[0] if outcome.single and outcome.values else outcome.values
-        self._position += 1
-        self.is_over = not outcome.returned or function == self._finish
+        following = next(self._steps, None) if outcome.returned else None
+        if following is not None:
+            self._step = following
+            return
+        self.is_over = True
+        if outcome.returned and self._judge_ends:
+            result = self._checks.finish(self._state, **self.drawn.case.arguments)  # type: ignore[misc]
+            self.play.outcome, self.play.where = replace(outcome, values=(result,), single=True), "result"
 
     def _weighed(self, outcome: Outcome) -> Outcome:
-        got = sum(value.numel() * value.element_size() for value in outcome.values)
-        if got <= self._most_bytes:
-            return outcome
-        return outcome.but(End.STATE_TOO_LARGE, f"{got} bytes > {self._most_bytes} bytes")
+        got = _bytes(outcome.values)
+        if got > self._most_bytes:
+            return outcome.but(End.STATE_TOO_LARGE, f"{got} bytes > {self._most_bytes} bytes")
+        # Where the judge itself computes with the state, it must know its form.
+        if self._judge_ends and (outcome.single or _form(outcome.values) != _form(self._first)):
+            return outcome.but(End.STATE_MISSHAPEN, f"{_form(outcome.values)} != {_form(self._first)}")
+        return outcome
+
+
+def _bytes(values: Values) -> int:
+    return sum(value.numel() * value.element_size() for value in values)
+
+
+def _form(values: Values) -> str:
+    forms = (f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}" for value in values)
+    return f"({', '.join(forms)})"
 
 
 def lanes(cases: Sequence[Drawn]) -> Iterator[list[Drawn]]:

@@ -53,8 +53,12 @@ class Suspects:
             return None
         if any(plays[d.number].outcome.loading for d in failing):
             return None
-        self._play(self.sources, failing)
-        alike = [name for name in self.sources if all(self._is_alike(name, d, plays[d.number]) for d in failing)]
+        failing.sort(key=lambda d: d.case.size)
+        alike = list(self.sources)
+        # The smallest case tells most of them apart; only those that are left see the large ones.
+        for cases in (failing[:1], failing[1:]):
+            self._play(alike, cases)
+            alike = [name for name in alike if all(self._is_alike(name, d, plays[d.number]) for d in cases)]
         if len(alike) > 1:
             alike = self._same_properties(alike, kinds) or alike
         return alike[0] if alike else None
@@ -93,6 +97,8 @@ class Suspects:
         for number, right in enumerate(drawn.states):
             if not _values_alike(mine.states[number], theirs.states[number], right):
                 return False
+        if drawn.expected is None:
+            return (objection := drawn.objection(a.values)) is not None and objection == drawn.objection(b.values)
         return _values_alike((a.values, a.single), (b.values, b.single), drawn.expected)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.course.model import Exercise
+from autograder.course.model import Exercise, Limits, Text
 from autograder.judge.checks import Case, Checks, Draw, Property
 
 Values = tuple[Tensor, ...]
@@ -30,13 +30,21 @@ class Expected:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One case of one property. `states` holds what is right after each tile, where the property asks for it."""
+    """One case of one property. `states` holds what is right after each tile, where the property asks for it.
+
+    expected: None where an objection judges.   memory_mib: what a call may use.
+    """
 
     number: int
     property: Property
     case: Case
-    expected: Expected
+    expected: Expected | None
     states: tuple[Expected, ...] = ()
+    memory_mib: int = Limits().memory_mib
+
+    def objection(self, values: Values) -> Text | None:
+        """Ask the property's own rule, where it has one, what is wrong with an answer."""
+        return None if self.property.objection is None else self.property.objection(values)
 
 
 def draw(exercise: Exercise, checks: Checks, seed: int) -> list[Drawn]:
@@ -46,15 +54,16 @@ def draw(exercise: Exercise, checks: Checks, seed: int) -> list[Drawn]:
             f"{exercise.id}: property {odd[0]!r} stands in only one of exercise.toml and checks.py; add the other half"
         )
     drawn: list[Drawn] = []
-    for name in exercise.properties:
-        found = checks.properties[name]
+    for name, text in exercise.properties.items():
+        found, memory_mib = checks.properties[name], text.memory_mib or exercise.limits.memory_mib
         if found.calls is not None and found.calls not in exercise.functions:
             raise CheckError(
                 f"{exercise.id}: property {name!r} calls {found.calls!r}, which is none of the exercise's functions: "
                 f"{', '.join(exercise.functions)}"
             )
         for case in found.cases(Draw(_seed_of(seed, name))):
-            drawn.append(_work_out(len(drawn), found, case, checks))
+            expected, states = _work_out(found, case, checks)
+            drawn.append(Drawn(len(drawn), found, case, expected, states, memory_mib))
         if not drawn or drawn[-1].property is not found:
             raise CheckError(f"{exercise.id}: property {name!r} draws no case, so nothing would be checked")
     return drawn
@@ -65,7 +74,9 @@ def _seed_of(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:6])
 
 
-def _work_out(number: int, found: Property, case: Case, checks: Checks) -> Drawn:
+def _work_out(found: Property, case: Case, checks: Checks) -> tuple[Expected | None, tuple[Expected, ...]]:
+    if found.objection is not None:
+        return None, ()
     doubled = {name: _double(value) for name, value in case.arguments.items()}
     reference = checks.reference_of(found)
     expected = _expected(reference(**doubled), reference(**case.arguments))
@@ -74,7 +85,7 @@ def _work_out(number: int, found: Property, case: Case, checks: Checks) -> Drawn
         assert checks.reference_states is not None, "load_checks demands it"
         oracle, plain = checks.reference_states(**doubled), checks.reference_states(**case.arguments)
         states = tuple(_expected(o, p) for o, p in zip(oracle, plain, strict=True))
-    return Drawn(number, found, case, expected, states)
+    return expected, states
 
 
 def _double(value: Any) -> Any:

@@ -22,7 +22,8 @@ from autograder.judge.verdict import Counterexample, Kind, PropertyResult, Verdi
 
 MAX_SOURCE = 200_000
 LONGEST_ERROR = 40
-STATE_PARTS = ("start", "tiles", "state_bytes")
+# By how many functions the student writes: init, update and finish, or the update alone.
+STATE_PARTS = {3: ("start", "tiles", "state_bytes"), 1: ("first_state", "tiles", "finish")}
 
 
 def find_exercise(course: Path, exercise_id: str) -> Exercise:
@@ -46,7 +47,7 @@ class Engine:
         """Judge the text of one cell. Raises CheckError, CourseError or SandboxError when the judge cannot."""
         started = time.monotonic()
         exercise = find_exercise(self._course, exercise_id)
-        rules = Rules(source, exercise.limits.seconds, exercise.limits.memory_mib, exercise.forbidden, secret=secret)
+        rules = Rules(source, exercise.limits.seconds, exercise.forbidden, secret=secret)
         found = self._judge(exercise, source, seed, rules)
         return found.model_copy(
             update={"rung": str(self._sandbox.rung), "seconds": round(time.monotonic() - started, 4)}
@@ -226,11 +227,13 @@ def _contract(sandbox: Sandbox, exercise: Exercise, checks: Checks, seed: int, g
     order = random.Random(seed)
     if exercise.contract == "call":
         return CallContract(sandbox, exercise, checks, order, given)
-    for part in STATE_PARTS:
+    if (count := len(exercise.functions)) not in STATE_PARTS:
+        raise CheckError(
+            f"{exercise.id}: contract = 'state' needs functions = [init, update, finish], in this order, or [update]"
+        )
+    for part in STATE_PARTS[count]:
         if getattr(checks, part) is None:
             raise CheckError(f"{exercise.checks_path}: contract = 'state' needs a function `{part}`; see checks.py")
-    if len(exercise.functions) != 3:
-        raise CheckError(f"{exercise.id}: contract = 'state' needs functions = [init, update, finish], in this order")
     return StateContract(sandbox, exercise, checks, order, given)
 
 

@@ -155,6 +155,12 @@ def ended(outcome: Outcome, source: str, seconds: float, memory_mib: int) -> Tex
                 "the row.",
                 zh=f"`{name}` 返回的状态超过了允许的大小：状态不能随行的长度增长。",
             )
+        case End.STATE_MISSHAPEN:
+            return Text(
+                en=f"The state that `{name}` returns must have the form of the one that it takes: as many tensors, of "
+                "the same shapes and dtypes.",
+                zh=f"`{name}` 返回的状态必须与它收到的状态形式相同：张量个数、形状和 dtype 都要一致。",
+            )
         case End.QUIT:
             return Text(
                 en=f"The process ended before `{name}` had answered. Leave out exit(), quit() and sys.exit().",

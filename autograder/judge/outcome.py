@@ -23,6 +23,7 @@ class End(StrEnum):
     TOO_SLOW = "too slow"
     OUT_OF_MEMORY = "out of memory"
     STATE_TOO_LARGE = "state too large"
+    STATE_MISSHAPEN = "state misshapen"
     QUIT = "quit"
     CRASHED = "crashed"
     GARBLED = "garbled"
@@ -38,6 +39,7 @@ KINDS: dict[End, Kind] = {
     End.TOO_SLOW: Kind.TIME_LIMIT,
     End.OUT_OF_MEMORY: Kind.MEMORY_LIMIT,
     End.STATE_TOO_LARGE: Kind.MEMORY_LIMIT,
+    End.STATE_MISSHAPEN: Kind.WRONG,
     End.QUIT: Kind.PROTOCOL,
     End.CRASHED: Kind.RAISED,
     End.GARBLED: Kind.PROTOCOL,

@@ -40,7 +40,6 @@ class Rules:
 
     source: str
     seconds: float
-    memory_mib: int
     forbidden: tuple[str, ...]
     secret: bool
 
@@ -51,13 +50,13 @@ def judge_play(drawn: Drawn, play: Play, allowed_at_once: int | None, rules: Rul
     if used := seen_operators(play.operators, rules.forbidden):
         return Finding(Kind.FORBIDDEN, messages.forbidden_operators(used))
     if not outcome.returned:
-        said = messages.ended(outcome, rules.source, rules.seconds, rules.memory_mib)
+        said = messages.ended(outcome, rules.source, rules.seconds, drawn.memory_mib)
         return Finding(outcome.kind, said, where=play.where, error=one_line(outcome.detail))
     for number, (state, expected) in enumerate(zip(play.states, drawn.states, strict=False)):
         finding = _compare(play.state_function, f"{play.state_function}(state, tile {number})", state, expected, rules)
         if finding.kind is not Kind.PASSED:
             return finding
-    final = _compare(outcome.function, play.where, (outcome.values, outcome.single), drawn.expected, rules)
+    final = _judge_result(drawn, play, rules)
     if final.kind is not Kind.PASSED:
         return final
     if allowed_at_once is not None and play.largest > allowed_at_once:
@@ -66,6 +65,17 @@ def judge_play(drawn: Drawn, play: Play, allowed_at_once: int | None, rules: Rul
             Kind.MEMORY_LIMIT, messages.too_much_at_once(*told), play.where, f"{play.largest} > {allowed_at_once}"
         )
     return PASSED
+
+
+def _judge_result(drawn: Drawn, play: Play, rules: Rules) -> Finding:
+    outcome = play.outcome
+    if drawn.expected is not None:
+        return _compare(outcome.function, play.where, (outcome.values, outcome.single), drawn.expected, rules)
+    objection = drawn.objection(outcome.values)
+    if objection is None:
+        return PASSED
+    got = printable("\n".join(printed(value) for value in outcome.values), lines=LONGEST_ARRAY)
+    return Finding(Kind.WRONG, objection, play.where, got=got)
 
 
 def _compare(function: str, where: str, got: tuple[Values, bool], expected: Expected, rules: Rules) -> Finding:

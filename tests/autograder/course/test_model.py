@@ -115,3 +115,12 @@ def test_a_wrong_glossary_entry_is_named(course_folder: Path, old: str, new: str
     with pytest.raises(CourseError) as caught:
         load_glossary(course_folder)
     assert (caught.value.file, caught.value.key) == (course_folder / "glossary.toml", key)
+
+
+def test_only_exercises_of_earlier_chapters_are_given(course_folder: Path) -> None:
+    file = course_folder / CHAPTER / "double" / "exercise.toml"
+    edit(file, 'functions = ["double"]', 'functions = ["double"]\ngiven = ["doubling.double"]')
+    with pytest.raises(
+        CourseError, match=r"exercise\.toml: given: .* no exercise of an earlier chapter.*there are: none"
+    ):
+        load_course(course_folder)
