@@ -91,6 +91,12 @@ def language() -> Language:
     return "en"
 
 
+def chapter() -> str | None:
+    """Return the slug of the chapter whose notebook this is, or None where no notebook here names one of the course."""
+    slugs = {each.slug for each in course().chapters}
+    return next((slug for notebook in _notebooks() if (slug := _tilewise(notebook).get("chapter")) in slugs), None)
+
+
 def saved_text_differs(exercise_id: str, source: str) -> bool:
     """Say whether the saved notebook holds this exercise's cell with another text than the one given."""
     saved = [text for notebook in _notebooks() for text in _cell_texts(notebook) if is_marked(text, exercise_id)]
