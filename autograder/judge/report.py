@@ -24,7 +24,7 @@ HOW: dict[Kind, Text] = {
     Kind.RAISED: Text(en="failed · raised an error", zh="未通过 · 抛出异常"),
     Kind.TIME_LIMIT: Text(en="failed · out of time", zh="未通过 · 超时"),
     Kind.MEMORY_LIMIT: Text(en="failed · over the memory limit", zh="未通过 · 超出内存上限"),
-    Kind.PROTOCOL: Text(en="failed · broke off with no readable result", zh="未通过 · 中途退出，没有可读的结果"),
+    Kind.PROTOCOL: Text(en="failed · no usable result", zh="未通过 · 没有可用的结果"),
     Kind.FORBIDDEN: Text(en="failed · uses what is forbidden here", zh="未通过 · 用了本题禁用的操作"),
     Kind.NOT_STARTED: Text(en="not started", zh="尚未作答"),
     Kind.NOT_PROVEN: Text(en="not proven", zh="未能证明"),
