@@ -1,0 +1,21 @@
+# exercise: blockwise_attention.blockwise_attention
+import torch
+
+
+def blockwise_attention(q, k, v, block_q, block_k):
+    scale = q.shape[1] ** -0.5
+    o = torch.empty_like(q)
+    for i in range(0, q.shape[0], block_q):
+        q_i = q[i : i + block_q]
+        m = torch.full((q_i.shape[0],), -torch.inf)
+        l = torch.zeros(q_i.shape[0])
+        acc = torch.zeros_like(q_i)
+        for j in range(0, k.shape[0], block_k):
+            s = q_i @ k[j : j + block_k].T * scale
+            m_new = torch.maximum(m, s.amax(dim=1))
+            p = torch.exp(s - m_new[:, None])
+            l = l + p.sum(dim=1)
+            acc = acc * torch.exp(m - m_new)[:, None] + p @ v[j : j + block_k]
+            m = m_new
+        o[i : i + block_q] = acc / l[:, None]
+    return o
