@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -201,7 +202,7 @@ class Running:
 
 def answers(address: str) -> bool:
     try:
-        with urllib.request.urlopen(address, timeout=5) as reply:
+        with urllib.request.urlopen(address, timeout=30) as reply:
             return bool(reply.status == 200)
     except OSError:
         return False
@@ -232,6 +233,30 @@ def test_a_second_learn_on_the_same_folder_points_to_the_first(release: Path, fo
         assert answers(first.address)
     finally:
         first.end(signal.SIGINT)
+
+
+def test_learners_who_start_at_the_same_moment_get_an_address_each(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("ada", "bao", "cleo")]
+    for folder in folders:
+        folder.mkdir()
+    with ThreadPoolExecutor() as pool:
+        servers = list(pool.map(lambda folder: server.start(folder, folder / "state", "en", 8888), folders))
+    try:
+        assert len({each.url for each in servers}) == len(folders)
+        assert all(answers(each.address("")) for each in servers)
+    finally:
+        for each in servers:
+            each.stop()
+
+
+def test_the_file_of_a_killed_server_is_not_taken_for_a_running_one(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = tmp_path / "runtime" / f"jpserver-{ended.pid}.json"
+    left.parent.mkdir()
+    left.write_text('{"url": "http://127.0.0.1:9/", "hostname": "127.0.0.1", "port": 9, "token": "x"}')
+    assert server.running(tmp_path) is None
+    assert not left.exists()
 
 
 def test_the_access_token_is_for_the_owner_alone(release: Path, folder: Path) -> None:

@@ -8,11 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 CONFIG = Path(__file__).parent / "config"
 START_SECONDS = 60.0
+PORT_TRIES = 3
 STOP_SECONDS = 10.0
 LOG_LINES_SHOWN = 15
 
@@ -24,7 +28,7 @@ class ServerError(Exception):
 class Server:
     """One running JupyterLab. `url` opens its front page; `address(path)` opens a file."""
 
-    def __init__(self, info: Mapping[str, str], process: subprocess.Popen[bytes] | None, log: Path) -> None:
+    def __init__(self, info: Mapping[str, Any], process: subprocess.Popen[bytes] | None, log: Path) -> None:
         self.url, self._token = info["url"], info["token"]
         self._process, self._log = process, log
 
@@ -72,10 +76,11 @@ def environment(state: Path, language: str, base: Mapping[str, str]) -> dict[str
 def running(state: Path) -> Server | None:
     """Find the server that an earlier call left running on the same folder, if there is one."""
     for file in sorted((state / "runtime").glob("jpserver-*.json")):
-        pid = int(file.stem.removeprefix("jpserver-"))
-        if _is_alive(pid):
-            return Server(json.loads(file.read_text(encoding="utf-8")), None, state / "jupyter.log")
-        file.unlink()  # its server was killed before it could tidy up
+        info = _read_info(file)
+        if info is not None and _answers(info):
+            return Server(info, None, state / "jupyter.log")
+        if not _is_alive(int(file.stem.removeprefix("jpserver-"))):
+            file.unlink()  # its server was killed before it could tidy up
     return None
 
 
@@ -84,6 +89,19 @@ def start(folder: Path, state: Path, language: str, port: int) -> Server:
     state.mkdir(parents=True, exist_ok=True)
     state.chmod(0o700)  # its log holds the access token
     _forget_layout(state)
+    for _ in range(PORT_TRIES - 1):
+        try:
+            return _start_once(folder, state, language, port)
+        except _PortTakenError:
+            continue
+    return _start_once(folder, state, language, port)
+
+
+class _PortTakenError(ServerError):
+    """Somebody took the port between Jupyter's look at it and its use of it; the next try finds another."""
+
+
+def _start_once(folder: Path, state: Path, language: str, port: int) -> Server:
     log = state / "jupyter.log"
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder}"]
     with log.open("wb") as output:
@@ -98,24 +116,45 @@ def start(folder: Path, state: Path, language: str, port: int) -> Server:
             start_new_session=True,
         )
     try:
-        return Server(_await_info(process, state / "runtime" / f"jpserver-{process.pid}.json", log), process, log)
+        return Server(_await_answer(process, state / "runtime" / f"jpserver-{process.pid}.json", log), process, log)
     except BaseException:  # Ctrl-C while it starts must not leave it behind either
         process.kill()
         process.wait()
         raise
 
 
-def _await_info(process: subprocess.Popen[bytes], info: Path, log: Path) -> dict[str, str]:
+def _await_answer(process: subprocess.Popen[bytes], info_file: Path, log: Path) -> dict[str, Any]:
+    """Wait until the server answers to its own token. Jupyter writes the file before it listens."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
+        info = _read_info(info_file)
+        if info is not None and _answers(info):
+            return info
         if process.poll() is not None:
-            raise ServerError(f"JupyterLab did not start. The end of {log}:\n{_tail(log)}")
-        try:
-            found: dict[str, str] = json.loads(info.read_text(encoding="utf-8"))
-            return found
-        except (FileNotFoundError, json.JSONDecodeError):  # not written yet, or only half
-            time.sleep(0.05)
+            kind = ServerError if info is None else _PortTakenError
+            info_file.unlink(missing_ok=True)
+            raise kind(f"JupyterLab did not start. The end of {log}:\n{_tail(log)}")
+        time.sleep(0.05)
     raise ServerError(f"JupyterLab did not answer within {START_SECONDS:.0f} s. The end of {log}:\n{_tail(log)}")
+
+
+def _read_info(file: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):  # not written yet, or only half
+        return None
+    return found
+
+
+def _answers(info: Mapping[str, Any]) -> bool:
+    connection = HTTPConnection(info["hostname"], info["port"], timeout=START_SECONDS)  # whatever proxy is configured
+    try:
+        connection.request("GET", "/api/status", headers={"Authorization": f"token {info['token']}"})
+        return connection.getresponse().status == HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 def _forget_layout(state: Path) -> None:
