@@ -1,7 +1,7 @@
 """How `attend_block` is judged: the judge cuts the keys into blocks, starts the state, carries it, and divides at last.
 
-`widths` says how: "3+1+2" are three blocks of three, one and two keys. Queries and keys are multiples of 1/4 (`quarters`)
-and most scales are powers of two, so that scores are exact in float32 however they are computed, near 10,000 too.
+`widths` says how: "3+1+2" are three blocks of three, one and two keys. Queries and keys are multiples of 1/4 and scales
+are powers of two, so that scores are exact in float32 however they are computed, near 10,000 too.
 """
 
 from collections.abc import Iterator
@@ -52,7 +52,8 @@ def drawn(draw: Draw, n_q: int, widths: str, *, scale: float = 0.5, ramp: float,
     n_k, d = sum(map(int, widths.split("+"))), 4
     q, k = quarters(draw.normal(n_q, d, scale=0.5)), quarters(draw.normal(n_k, d))
     q[:, -1], k[:, -1] = 1.0, torch.arange(n_k) * (ramp / scale)
-    q[:, -2], k[:, -2] = torch.arange(n_q) - n_q // 2, apart / scale
+    if apart:
+        q[:, -2], k[:, -2] = torch.arange(n_q) - n_q // 2, apart / scale
     return Case(q=q, k=k, v=draw.normal(n_k, d), scale=scale, widths=widths)
 
 

@@ -33,7 +33,8 @@ def drawn(
     """
     q, k, root = quarters(draw.normal(n_q, d, scale=0.5)), quarters(draw.normal(n_k, d)), d**0.5
     q[:, -1], k[:, -1] = 1.0, torch.arange(n_k) * ramp * root
-    q[:, -2], k[:, -2] = torch.arange(n_q) - n_q // 2, apart * root
+    if apart:
+        q[:, -2], k[:, -2] = torch.arange(n_q) - n_q // 2, apart * root
     return Case(q=q, k=k, v=draw.normal(n_k, d), block_q=block_q, block_k=block_k)
 
 

@@ -41,12 +41,12 @@ def mended(q, k, v, block):
 
     scale = q.shape[1] ** -0.5
     o = torch.zeros_like(q)
-    for q_i, o_i in zip(q.split(block), o.split(block)):
+    for q_i, o_i in zip(q.split(block), o.split(block), strict=True):
         state = init(q_i.shape[0])
         for k_j in k.split(block):
             state = update(state, q_i @ k_j.T * scale)
         lse = finish(state)
-        for k_j, v_j in zip(k.split(block), v.split(block)):
+        for k_j, v_j in zip(k.split(block), v.split(block), strict=True):
             o_i += torch.exp(q_i @ k_j.T * scale - lse[:, None]) @ v_j
     return o
     ### END SOLUTION
