@@ -48,7 +48,7 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then # none yet, or one 
     "$python" -m venv .venv
 fi
 
-bash scripts/debian.sh bubblewrap
+bash scripts/debian.sh bubblewrap libseccomp2
 echo "Installing; the first time this downloads PyTorch and takes some minutes."
 .venv/bin/python -m pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -c constraints.txt -e '.[test]'
 .venv/bin/tilewise --version

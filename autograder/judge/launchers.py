@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from autograder.judge.view import View, view
 
 HERE = Path(__file__).resolve().parent
 READY_SECONDS = 60.0
+CHILD_PID = re.compile(rb'"child-pid":\s*(\d+)')
 PROCESSES = 64
 TEMPORARY_BYTES = 64 * 1024 * 1024
 # All that a worker's environment holds; it tells nothing about the machine or its user.
@@ -136,14 +139,23 @@ class ProcessLife:
             os.close(inner)
 
     def _open_inner(self) -> int | None:
-        told = json.loads(os.read(self._information, 4096) or b"{}") if self._has_told() else {}
+        pid = CHILD_PID.search(self._told())
         try:
-            return os.pidfd_open(told["child-pid"])
-        except (KeyError, ProcessLookupError):
+            return os.pidfd_open(int(pid[1])) if pid else None
+        except ProcessLookupError:
             return None
 
-    def _has_told(self) -> bool:
-        return bool(select.select([self._information], [], [], READY_SECONDS)[0])
+    def _told(self) -> bytes:
+        """Read what bubblewrap tells of its child; it writes that in pieces, and the closing brace is the last."""
+        told, deadline = b"", time.monotonic() + READY_SECONDS
+        while b"}" not in told:
+            if not select.select([self._information], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                break
+            chunk = os.read(self._information, 4096)
+            if not chunk:
+                break
+            told += chunk
+        return told
 
     def status(self, seconds: float) -> dict[str, Any] | None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -190,6 +191,8 @@ def judges(toy_course: Path) -> Iterator[Callable[[str], Judge]]:
                 started[rung] = error
         found = started[rung]
         if isinstance(found, JudgeError):
+            if rung == "bubblewrap" and shutil.which("bwrap") and isinstance(get("namespaces"), Judge):
+                raise found  # all that it needs is here, so this is a fault of ours
             pytest.skip(f"this machine lacks the rung {rung}: {found}")
         return found
 
