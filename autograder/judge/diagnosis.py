@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -21,6 +21,8 @@ from tilewise import testing
 NEARER = 1000
 TELLING = {End.RETURNED, End.RAISED, End.REFUSED, End.OUT_OF_MEMORY, End.STATE_TOO_LARGE, End.TOO_SLOW}
 MOST_KEPT = 64
+# Cases of so many numbers may take known-wrong solutions a noticeable time.
+LARGE = 4096
 
 
 @dataclass
@@ -54,14 +56,39 @@ class Suspects:
         if any(plays[d.number].outcome.loading for d in failing):
             return None
         failing.sort(key=lambda d: d.case.size)
-        alike = list(self.sources)
-        # The smallest case tells most of them apart; only those that are left see the large ones.
+        for names in self._waves(failing[0], kinds):
+            alike = self._alike(names, failing, plays)
+            if len(alike) > 1:
+                alike = self._same_properties(alike, kinds) or alike
+            if alike:
+                return alike[0]
+        return None
+
+    def _waves(self, smallest: Drawn, kinds: Mapping[int, Kind]) -> Iterator[list[str]]:
+        """Give the names in the order in which they are worth a call.
+
+        Where even the smallest failing case is large, those come first that are right where the student's answer is.
+        """
+        names = list(self.sources)
+        passed = [d for d in self.drawn if kinds[d.number] is Kind.PASSED and d.case.size < LARGE]
+        if smallest.case.size < LARGE or not passed:
+            yield names
+            return
+        self._play(names, passed)
+        plausible = [name for name in names if all(self._passes(name, d) for d in passed)]
+        yield plausible
+        yield [name for name in names if name not in plausible]
+
+    def _alike(self, names: list[str], failing: list[Drawn], plays: Mapping[int, Play]) -> list[str]:
+        """Keep those that do the same to every failing case. Most fall at the smallest, and never see the others."""
         for cases in (failing[:1], failing[1:]):
-            self._play(alike, cases)
-            alike = [name for name in alike if all(self._is_alike(name, d, plays[d.number]) for d in cases)]
-        if len(alike) > 1:
-            alike = self._same_properties(alike, kinds) or alike
-        return alike[0] if alike else None
+            self._play(names, cases)
+            names = [name for name in names if all(self._is_alike(name, d, plays[d.number]) for d in cases)]
+        return names
+
+    def _passes(self, name: str, drawn: Drawn) -> bool:
+        play = self.known[name, drawn.number]
+        return judge_play(drawn, play, self.at_once.get(drawn.number), self.rules).kind is Kind.PASSED
 
     def _play(self, names: Mapping[str, str] | Sequence[str], cases: Sequence[Drawn]) -> None:
         missing = {n: self.sources[n] for n in names if any((n, d.number) not in self.known for d in cases)}
@@ -76,12 +103,7 @@ class Suspects:
         mine = {d.property.name for d in self.drawn if kinds[d.number] is not Kind.PASSED}
 
         def failed(name: str) -> set[str]:
-            return {
-                d.property.name
-                for d in self.drawn
-                if judge_play(d, self.known[name, d.number], self.at_once.get(d.number), self.rules).kind
-                is not Kind.PASSED
-            }
+            return {d.property.name for d in self.drawn if not self._passes(name, d)}
 
         return [name for name in names if failed(name) == mine]
 

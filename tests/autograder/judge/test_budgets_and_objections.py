@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from autograder.course.model import Limits
 from autograder.judge.client import Judge, JudgeError
 from autograder.judge.verdict import Kind
 
@@ -37,7 +38,7 @@ en = "That is {name}."
 zh = "这是错的。"
 """
 
-# Each row's total of all pairs; at 3000 rows their matrix is 36 MB in float32.
+# Each row's total of all pairs; at 5000 numbers their matrix is 100 MB in float32.
 PAIRS_CHECKS = """
 from autograder.judge.checks import Case, prop
 
@@ -50,10 +51,11 @@ def small(draw):
 
 @prop
 def large(draw):
-    yield Case(x=draw.normal(4000))
+    yield Case(x=draw.normal(5000))
 """
 AT_ONCE = "def pairs(x):\n    return (x[:, None] * x[None, :]).sum(1)\n"
 ONE_BY_ONE = "def pairs(x):\n    return x * x.sum()\n"
+HANGS = "def pairs(x):\n    while len(x) > 100:\n        pass\n    return x\n"
 TRANSPOSED = "def pairs(x):\n    return (x[:, None] * x[None, :]).sum()\n"
 
 FACTORS_CHECKS = """
@@ -127,7 +129,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def write(name: str, text: str, checks: str, wrong: dict[str, str], solution: str) -> None:
         write_exercise(course / "01_toy" / name, text, checks, wrong, solution)
 
-    wrong = {"at_once": AT_ONCE, "one_total": TRANSPOSED}
+    wrong = {"hangs": HANGS, "at_once": AT_ONCE, "one_total": TRANSPOSED}
     budget = PROPERTY.format(name="large").replace("points", "memory_mib = 32\npoints")
     write("pairs", toml(["pairs"], ["small"], wrong) + budget, PAIRS_CHECKS, wrong, ONE_BY_ONE)
     wrong = {
@@ -151,6 +153,14 @@ def test_a_property_with_a_budget_refuses_what_does_not_fit_and_the_others_do_no
     assert {p.name: p.kind for p in verdict.properties} == {"small": Kind.PASSED, "large": Kind.MEMORY_LIMIT}
     assert "32 MiB" in verdict.headline.en
     assert verdict.mistake == "at_once"
+
+
+def test_a_large_case_is_played_first_by_those_that_are_right_on_small_ones(judge: Judge) -> None:
+    verdict = ask(judge, AT_ONCE, "toy.pairs")
+    assert verdict.mistake == "at_once"
+    assert verdict.seconds < Limits().seconds, (
+        "`hangs` is wrong on the small case already, and need not hang on the large"
+    )
 
 
 def test_what_fits_into_the_budget_passes(judge: Judge) -> None:
