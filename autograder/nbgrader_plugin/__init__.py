@@ -18,10 +18,14 @@ def configure(config: Any) -> None:
     from autograder.course import release
     from autograder.nbgrader_plugin.autograde import JudgedAutograde
     from autograder.nbgrader_plugin.feedback import TilewiseFeedback
+    from autograder.nbgrader_plugin.folders import submitted_students
+    from autograder.nbgrader_plugin.handin import submitted_time
 
     release.configure(config)
     api.Autograde = autogradeapp.Autograde = JudgedAutograde  # type: ignore[misc]
     api.GenerateFeedback = generatefeedbackapp.GenerateFeedback = TilewiseFeedback  # type: ignore[misc]
+    api.NbGraderAPI.get_submitted_students = submitted_students  # type: ignore[method-assign]
+    api.NbGraderAPI.get_submitted_timestamp = submitted_time  # type: ignore[method-assign]
     _find_helpers()
 
 

@@ -7,7 +7,6 @@ notebook rebuilt from the release.
 
 from __future__ import annotations
 
-import glob
 import os
 from fnmatch import fnmatch
 from pathlib import Path
@@ -31,9 +30,12 @@ from nbgrader.preprocessors import (
 )
 from traitlets import Bool, List, Type
 
+from autograder.judge.client import JudgeError
 from autograder.nbgrader_plugin.execute import JudgeCells, SaveNotes
+from autograder.nbgrader_plugin.folders import is_usable, matching
 from autograder.nbgrader_plugin.handin import TIMESTAMP, fingerprint, read_timestamp
 from autograder.nbgrader_plugin.intake import intake_of, take_in
+from autograder.nbgrader_plugin.isolation import UnsafeError
 
 CHINESE_RELEASE = "release_zh"
 
@@ -72,6 +74,10 @@ class JudgedAutograde(Autograde):
 
     def init_notebooks(self) -> None:
         """Expect the assignment's notebooks of every student who has a folder for it, whether they are there or not."""
+        try:
+            JudgeCells(parent=self).require_isolation()
+        except (UnsafeError, JudgeError) as error:
+            self._give_up(str(error))
         with Gradebook(self.coursedir.db_url, self.coursedir.course_id) as gradebook:
             try:
                 notebooks = [n.name for n in gradebook.find_assignment(self.coursedir.assignment_id).notebooks]
@@ -85,18 +91,16 @@ class JudgedAutograde(Autograde):
             )
         for name in names:
             self.releases(name)  # a class without a release is told so once, not once for every student
+        pattern = self._format_source(self.coursedir.assignment_id, self.coursedir.student_id)
+        found = sorted(folder for folder in matching(pattern) if os.path.isdir(folder) or os.path.islink(folder))
+        for folder in found:
+            if not is_usable(folder):
+                self.log.error("NOT graded, for nbgrader cannot handle such a name; rename the folder: %r", folder)
         self.assignments = {
-            folder: [os.path.join(folder, f"{name}.ipynb") for name in names] for folder in self._submitted()
+            folder: [os.path.join(folder, f"{name}.ipynb") for name in names] for folder in found if is_usable(folder)
         }
         if not self.assignments:
-            pattern = self._format_source(self.coursedir.assignment_id, self.coursedir.student_id)
             self._give_up(f"nothing was handed in: no folder matches {pattern}")
-
-    def _submitted(self) -> list[str]:
-        pattern = self._format_source(self.coursedir.assignment_id, self.coursedir.student_id)
-        # A student id may hold a bracket; as a pattern it would match nothing.
-        found = [pattern] if os.path.lexists(pattern) else glob.glob(pattern)
-        return sorted(folder for folder in found if os.path.isdir(folder) or os.path.islink(folder))
 
     def _give_up(self, message: str) -> NoReturn:
         self.log.error(message)

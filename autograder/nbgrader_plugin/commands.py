@@ -47,20 +47,26 @@ def grade(
     ] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the marks to this file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Grade again what is graded already.")] = False,
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Grade even where nothing isolates students' code; the gradebook says so.")
+    ] = False,
 ) -> None:
     """Grade what was handed in, write the feedback, show and export the marks.
 
     Exit status 0: all is graded (written answers may wait for a person). 1: some hand-in could not be graded. 2: a
-    wrong argument or folder.
+    wrong argument or folder, or a machine that gives no isolation (see --unsafe): nothing was graded.
     """
     if reseed and student:
         raise _stop("--reseed draws inputs that hold for everyone; leave --student out")
     from rich.console import Console
     from rich.progress import Progress
 
-    from autograder.nbgrader_plugin.classroom import ClassError, open_class
-    from autograder.nbgrader_plugin.execute import the_judge
+    from autograder.judge.client import JudgeError
+    from autograder.judge.rungs import Rung
+    from autograder.nbgrader_plugin.classroom import ClassError, accept_danger, open_class
+    from autograder.nbgrader_plugin.execute import JudgeCells, the_judge
     from autograder.nbgrader_plugin.grade import FAILED, assignments_of, grade_class, students_of
+    from autograder.nbgrader_plugin.isolation import UnsafeError
     from autograder.nbgrader_plugin.seeds import draw_anew
     from autograder.nbgrader_plugin.table import as_table, write_csv
 
@@ -70,7 +76,10 @@ def grade(
     try:
         classroom = open_class(course)
         todo = {name: students_of(classroom, name, student or ()) for name in assignments_of(classroom, assignment)}
-    except ClassError as error:
+        if unsafe:
+            accept_danger(classroom)
+        JudgeCells(parent=classroom).require_isolation()
+    except (ClassError, UnsafeError, JudgeError) as error:
         raise _stop(str(error)) from None
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("grading", total=sum(map(len, todo.values())))
@@ -84,8 +93,8 @@ def grade(
         write_csv(csv, results)
         console.print(f"Marks: {csv}", markup=False)
     console.print(f"Isolation of students' code: {judge.rung}.", markup=False)
-    if judge.rung == "child":
-        console.print("That is limits and no sandbox: grade no stranger's code on this machine.", style="bold red")
+    if not Rung(judge.rung).isolates:
+        console.print("That is limits and no sandbox. The gradebook and the feedback say so.", style="bold red")
     if failed := [result for result in results if result.status == FAILED]:
         console.print(
             f"{len(failed)} of {len(results)} could not be graded; mend the cause and run again.", style="red"

@@ -17,8 +17,9 @@ from nbformat.v4 import new_output
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_solution
+from traitlets import Bool
 
-from autograder.course.ids import answer_grade_id, exercise_id, solution_grade_id
+from autograder.course.ids import answer_grade_id, exercise_id, grade_id, solution_grade_id
 from autograder.course.markup import to_html, to_text
 from autograder.course.model import Course, Language, Question, Text, load_course
 from autograder.course.quiz import PICKED, Answer, Mark, mark, normalised, typed_answer
@@ -26,6 +27,7 @@ from autograder.judge import panel, report
 from autograder.judge.client import Judge, JudgeError
 from autograder.judge.verdict import Verdict
 from autograder.nbgrader_plugin.intake import intake_of, language_of
+from autograder.nbgrader_plugin.isolation import require_isolation, stamp, unsafe_rung
 from autograder.nbgrader_plugin.seeds import secret_seed
 
 _REFUSED = Text(en="This could not be graded", zh="无法评分")
@@ -56,7 +58,18 @@ class JudgeCells(NbGraderPreprocessor):
     notebook is saved, and no student gets a 0 for it.
     """
 
+    unsafe = Bool(
+        False,
+        help="Whether to grade where the machine gives no isolation: then a hand-in can read the gradebook and change "
+        "marks. What was graded so is stamped in the gradebook and in the feedback.",
+    ).tag(config=True)
+
+    def require_isolation(self) -> None:
+        """Raise UnsafeError where students' code would run without walls and that is not asked for."""
+        require_isolation(the_judge().rung, unsafe=self.unsafe)
+
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
+        self.require_isolation()
         nbgrader = resources["nbgrader"]
         seed = secret_seed(nbgrader["db_url"], nbgrader["assignment"])
         problem = intake_of(nb)["problem"]
@@ -107,20 +120,31 @@ class JudgeCells(NbGraderPreprocessor):
 
 
 class SaveNotes(NbGraderPreprocessor):
-    """Show what intake noticed about a cell as nbgrader's automatic comment on it; runs after SaveAutoGrades."""
+    """Keep what goes beyond marks in the gradebook; runs after SaveAutoGrades.
+
+    What intake noticed about a cell becomes nbgrader's automatic comment on it; a flagged answer waits for a person; a
+    hand-in that was judged without isolation is stamped.
+    """
 
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
         where = resources["nbgrader"]
         language = language_of(nb)
-        noticed: dict[str, Any] = intake_of(nb)["cells"]
+        intake = intake_of(nb)
+        noticed: dict[str, Any] = intake["cells"]
+        flags: dict[str, Any] = intake["flags"]
+        flagged = set(flags) | {_grade_cell_of(label) for label in flags}
         with Gradebook(where["db_url"]) as gradebook:
             notebook = gradebook.find_submission_notebook(where["notebook"], where["assignment"], where["student"])
             for comment in notebook.comments:
-                if comment.name in noticed:
-                    comment.auto_comment = noticed[comment.name][language]
+                said = [found[comment.name][language] for found in (noticed, flags) if comment.name in found]
+                if said:
+                    comment.auto_comment = " ".join(said)
                 elif comment.auto_comment:  # nbgrader's own "No response.", for a cell that is as it was released
                     comment.auto_comment = _NO_RESPONSE[language]
+            for grade in notebook.grades:
+                grade.needs_manual_grade |= grade.name in flagged
             gradebook.db.commit()
+        stamp(where["db_url"], where["assignment"], where["student"], unsafe_rung(verdicts_of(nb).values()))
         return nb, resources
 
 
@@ -128,6 +152,14 @@ def verdicts_of(notebook: NotebookNode) -> dict[str, Verdict]:
     """Give the verdicts that an autograded notebook holds, by exercise id."""
     found = (cell.metadata.get("tilewise", {}).get("verdict") for cell in notebook.cells)
     return {verdict["exercise"]: Verdict.model_validate(verdict) for verdict in found if verdict}
+
+
+def _grade_cell_of(label: str) -> str:
+    """Give the cell that holds the marks for a cell in which a student answers."""
+    for identifier in (*the_course().exercises, *the_course().questions):
+        if label in (solution_grade_id(identifier), answer_grade_id(identifier)):
+            return grade_id(identifier)
+    return label
 
 
 def _source_of(nb: NotebookNode, label: str) -> str:

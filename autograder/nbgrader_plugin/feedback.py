@@ -1,7 +1,11 @@
-"""nbgrader's GenerateFeedback with a page of our own: in the student's language, and with no 0 for what is unmarked."""
+"""nbgrader's GenerateFeedback with a page of our own: in the student's language, and with no 0 for what is unmarked.
+
+The page is one file that runs no script and asks for nothing: a student opens it anywhere, and what is in it stays put.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +13,7 @@ from nbconvert.exporters.exporter import ResourcesDict
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbformat.notebooknode import NotebookNode
 from nbgrader.converters import GenerateFeedback
+from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import GetGrades
 from nbgrader.utils import is_grade
@@ -16,8 +21,11 @@ from traitlets import List
 from traitlets.config import Config
 
 from autograder.course.markup import to_html
-from autograder.nbgrader_plugin.execute import the_course
+from autograder.nbgrader_plugin.execute import the_course, verdicts_of
+from autograder.nbgrader_plugin.folders import matching
 from autograder.nbgrader_plugin.intake import language_of
+from autograder.nbgrader_plugin.isolation import STAMP, unsafe_rung
+from autograder.nbgrader_plugin.prose import to_page, visible
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -26,14 +34,26 @@ class GetStanding(GetGrades):
     """Also mark what a person has still to grade, which nbgrader would show as 0 points, and bring in the questions.
 
     A question is drawn by its widget in the notebook; on a page it must be written out, or the answer says nothing.
+    What the page shows of prose is made here, as metadata.tilewise.page, and of a comment as metadata.tilewise.said.
     """
 
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
         for cell in nb.cells:
-            tilewise = cell.metadata.get("tilewise", {})
+            tilewise = cell.metadata.setdefault("tilewise", NotebookNode())
             if tilewise.get("role") == "answer" and (question := the_course().questions.get(tilewise["id"])):
                 tilewise["prompt"] = to_html(question.prompt[language_of(nb)])
-        return super().preprocess(nb, resources)
+        nb, resources = super().preprocess(nb, resources)
+        folder = Path(resources["metadata"]["path"])
+        resources["tilewise"] = {"student": visible(resources["nbgrader"]["student"])}
+        for cell in nb.cells:
+            cell.source = visible(cell.source)
+            if cell.cell_type == "markdown":
+                cell.metadata["tilewise"]["page"] = to_page(cell.source, folder)
+            if comment := cell.metadata.get("nbgrader", {}).get("comment"):
+                cell.metadata["tilewise"]["said"] = to_page(comment, folder)
+        if unsafe_rung(verdicts_of(nb).values()):
+            nb.metadata["tilewise"]["stamp"] = STAMP[language_of(nb)]
+        return nb, resources
 
     def preprocess_cell(
         self, cell: NotebookNode, resources: ResourcesDict, cell_index: int
@@ -42,8 +62,7 @@ class GetStanding(GetGrades):
         if is_grade(cell):
             label = cell.metadata.nbgrader["grade_id"]
             grade = self.gradebook.find_grade(label, self.notebook_id, self.assignment_id, self.student_id)
-            unmarked = grade.needs_manual_grade and grade.manual_score is None
-            cell.metadata.setdefault("tilewise", NotebookNode())["waiting"] = unmarked
+            cell.metadata["tilewise"]["waiting"] = grade.needs_manual_grade and grade.manual_score is None
         return cell, resources
 
 
@@ -58,3 +77,16 @@ class TilewiseFeedback(GenerateFeedback):
         ours = Config()
         ours.HTMLExporter.extra_template_basedirs = [str(TEMPLATES)]
         self.update_config(ours)
+
+    def init_notebooks(self) -> None:
+        """Find the autograded notebooks, also of a student whose name would mean something else as a pattern."""
+        pattern = self._format_source(self.coursedir.assignment_id, self.coursedir.student_id)
+        found = {
+            folder: matching(os.path.join(folder, f"{self.coursedir.notebook_id}.ipynb"))
+            for folder in matching(pattern)
+        }
+        self.assignments = {folder: notebooks for folder, notebooks in found.items() if notebooks}
+        if not self.assignments:
+            message = f"there is nothing to give feedback on: no autograded notebook matches {pattern}; autograde first"
+            self.log.error(message)
+            raise NbGraderException(message)

@@ -20,8 +20,11 @@ from autograder.judge.verdict import Kind, Verdict
 from autograder.nbgrader_plugin.autograde import JudgedAutograde
 from autograder.nbgrader_plugin.classroom import LOG, ClassError
 from autograder.nbgrader_plugin.execute import verdicts_of
+from autograder.nbgrader_plugin.folders import is_usable
 from autograder.nbgrader_plugin.intake import intake_of
+from autograder.nbgrader_plugin.isolation import STAMP, unsafe_rung
 
+UNUSABLE = "nbgrader cannot handle this name; rename the student's folder in submitted, then grade again"
 GRADED, WAITING, FAILED = "graded", "to review", "NOT GRADED"
 
 
@@ -77,6 +80,8 @@ def students_of(classroom: nbgrader_api.NbGraderAPI, assignment: str, wanted: Se
 
 def grade_student(classroom: nbgrader_api.NbGraderAPI, assignment: str, student: str, *, force: bool) -> Result:
     """Grade one hand-in unless it is graded already, write its feedback, and give the student's standing."""
+    if not is_usable(student):
+        return Result(assignment, student, FAILED, notes=(UNUSABLE,))
     if failure := _autograde(classroom, assignment, student, force=force):
         return Result(assignment, student, FAILED, notes=(failure,))
     trouble = _feedback(classroom, assignment, student)
@@ -142,6 +147,8 @@ def _standing(classroom: nbgrader_api.NbGraderAPI, assignment: str, student: str
         notebook = nbformat.read(Path(folder) / f"{name}.ipynb", as_version=4)
         verdicts |= verdicts_of(notebook)
         notes += tuple(_notes(notebook))
+    if rung := unsafe_rung(verdicts.values()):
+        notes += (f"{STAMP.en} ({rung})",)
     return replace(result, verdicts=verdicts, notes=notes)
 
 
@@ -162,4 +169,5 @@ def _notes(notebook: NotebookNode) -> Iterator[str]:
     if intake["problem"]:
         yield intake["problem"]["en"]
     yield from (note["en"] for note in intake["notes"])
-    yield from (f"{label}: {note['en']}" for label, note in intake["cells"].items())
+    for said in (intake["cells"], intake["flags"]):
+        yield from (f"{label}: {note['en']}" for label, note in said.items())

@@ -13,6 +13,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,17 @@ def read_timestamp(folder: Path) -> str | None:
         return text if text and parse_utc(text) else None
     except (FileNotFoundError, Refused, ValueError, OverflowError):
         return None
+
+
+def submitted_time(classroom: Any, assignment: str, student: str) -> datetime | None:
+    """Say when a hand-in came; stands in for the method of nbgrader's API.
+
+    nbgrader's own opens whatever is there, so that one timestamp.txt of nonsense breaks formgrader's list of the whole
+    class, and one that is a pipe or a link to an endless file hangs the server.
+    """
+    coursedir = classroom.coursedir
+    text = read_timestamp(Path(coursedir.format_path(coursedir.submitted_directory, student, assignment)))
+    return parse_utc(text) if text else None
 
 
 def fingerprint(folder: Path, notebook: str) -> str:

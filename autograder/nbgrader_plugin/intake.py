@@ -18,6 +18,7 @@ from nbgrader.utils import is_grade, is_solution
 
 from autograder.course.model import Text
 from autograder.course.quiz import PICKED, Answer, typed_answer
+from autograder.nbgrader_plugin.flags import flag_of
 from autograder.nbgrader_plugin.handin import (
     MAX_CELL_CHARACTERS,
     HandIn,
@@ -50,7 +51,8 @@ def take_in(folder: Path, notebook: str, releases: Mapping[str, NotebookNode]) -
     """Rebuild what was handed in; whatever a student did, the result is a sound notebook that says what was wrong.
 
     releases: the released notebook by language; "en" must be there. Its metadata.tilewise.intake then holds
-    problem (text or null), notes (for the whole), cells (grade id -> note) and fingerprint.
+    problem (text or null), notes (for the whole), cells and flags (grade id -> note; flags want a person) and
+    fingerprint.
     """
     try:
         hand_in = read_hand_in(folder, notebook)
@@ -58,7 +60,7 @@ def take_in(folder: Path, notebook: str, releases: Mapping[str, NotebookNode]) -
         rebuilt = _rebuild(release, hand_in)
     except Refused as refusal:
         rebuilt = copy.deepcopy(releases["en"])
-        _record(rebuilt, problem=refusal.reason, notes=(), cells={})
+        _record(rebuilt, problem=refusal.reason, notes=(), cells={}, flags={})
     rebuilt.metadata["tilewise"]["intake"]["fingerprint"] = fingerprint(folder, notebook)
     return rebuilt
 
@@ -76,6 +78,7 @@ def intake_of(notebook: NotebookNode) -> dict[str, Any]:
 def _rebuild(release: NotebookNode, hand_in: HandIn) -> NotebookNode:
     rebuilt = copy.deepcopy(release)
     notes: dict[str, Text] = {}
+    flags: dict[str, Text] = {}
     taken = 0
     for cell in rebuilt.cells:
         if not is_solution(cell):
@@ -90,6 +93,8 @@ def _rebuild(release: NotebookNode, hand_in: HandIn) -> NotebookNode:
             notes[label] = TOO_LONG
             continue
         note = note or _duplicates(len(texts), attempts)
+        if attempts and (flag := flag_of(text, prose=cell.cell_type == "markdown")):
+            flags[label] = flag
         cell.source, unread = _safe_source(cell, text, hand_in.answers)
         if note := unread or note:
             notes[label] = note
@@ -107,7 +112,7 @@ def _rebuild(release: NotebookNode, hand_in: HandIn) -> NotebookNode:
                 zh=f"只对笔记本及其答案评分。未采用：{plain(names)}。",
             )
         )
-    _record(rebuilt, problem=None, notes=tuple(whole), cells=notes)
+    _record(rebuilt, problem=None, notes=tuple(whole), cells=notes, flags=flags)
     return rebuilt
 
 
@@ -187,12 +192,20 @@ def _answer(starter: str, text: str, question: str, answers: Mapping[str, Answer
     return f"{question.rpartition('.')[2]} = {value!r}", None
 
 
-def _record(notebook: NotebookNode, *, problem: Text | None, notes: tuple[Text, ...], cells: dict[str, Text]) -> None:
+def _record(
+    notebook: NotebookNode,
+    *,
+    problem: Text | None,
+    notes: tuple[Text, ...],
+    cells: dict[str, Text],
+    flags: dict[str, Text],
+) -> None:
     notebook.metadata.setdefault("tilewise", NotebookNode())
     notebook.metadata["tilewise"]["intake"] = {
         "problem": problem.model_dump() if problem else None,
         "notes": [note.model_dump() for note in notes],
         "cells": {label: note.model_dump() for label, note in cells.items()},
+        "flags": {label: flag.model_dump() for label, flag in flags.items()},
     }
     language = language_of(notebook)
     lines = [f"{problem.en}\n\n{problem.zh}"] if problem else [note[language] for note in notes]

@@ -11,9 +11,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text as Cell
 
+from autograder.judge.printable import one_line
 from autograder.judge.verdict import Kind
 from autograder.nbgrader_plugin.grade import FAILED, GRADED, CellMark, Result
-from autograder.nbgrader_plugin.handin import plain
 
 STYLE = {GRADED: "green", FAILED: "bold red"}
 # A spreadsheet runs a cell that begins with one of these as a formula.
@@ -31,15 +31,15 @@ def as_table(results: Sequence[Result]) -> Group:
     table.add_column("status", no_wrap=True)
     for result in results:
         table.add_row(
-            Cell(plain(result.student)),
+            Cell(one_line(result.student)),
             "" if result.status == FAILED else f"{result.points - result.penalty:g} / {result.max_points:g}",
             *(_shown(result.marks.get(label)) for label in labels),
             Cell(result.status, style=STYLE.get(result.status, "yellow")),
         )
     remarks = [
-        Cell(f"  {plain(result.student)} · {remark}")
+        Cell(f"  {one_line(result.student)} · {remark}")
         for result in results
-        for remark in (*_mistakes(result), *map(plain, result.notes))
+        for remark in (*_mistakes(result), *(one_line(note, width=400) for note in result.notes))
     ]
     return Group(table, *remarks)
 
@@ -75,7 +75,7 @@ def _row(result: Result, labels: Sequence[str], exercises: Sequence[str]) -> Ite
         verdict = result.verdicts.get(exercise)
         yield (verdict.mistake or "") if verdict else ""
         yield " ".join(result.failed_properties(exercise))
-    yield " | ".join(map(plain, result.notes))
+    yield " | ".join(one_line(note, width=400) for note in result.notes)
 
 
 def _shown(mark: CellMark | None) -> str:
@@ -94,5 +94,5 @@ def _mistakes(result: Result) -> Iterator[str]:
 
 
 def _safe(value: str) -> str:
-    value = plain(value) if value.isprintable() is False else value
+    value = value if value.isprintable() else one_line(value, width=len(value))
     return f"'{value}" if value.startswith(FORMULA) else value

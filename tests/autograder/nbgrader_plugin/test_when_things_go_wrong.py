@@ -43,6 +43,7 @@ class StubJudge:
         self.points: float | None = None
         self.worth: float | None = None
         self.fails_on = ""
+        self.rung = "namespaces"
         self.asked: list[tuple[str, str, int]] = []
 
     def verdict(self, exercise_id: str, source: str, *, seed: int, grading: bool) -> Verdict:
