@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import time
 
@@ -58,7 +59,7 @@ def test_first_quiz_is_there_soon_and_is_answered_by_keyboard(lab: Lab, course: 
     first.click(trial=True)
     seconds = time.monotonic() - lab.server.started
     print(f"\nfrom `tilewise learn` to a first clickable quiz: {seconds:.1f} s")
-    assert seconds <= FIRST_QUIZ_SECONDS
+    assert seconds <= FIRST_QUIZ_SECONDS, f"machine load {os.getloadavg()[0]:.0f}"
 
     question = course.questions[f"{CHAPTER}.q1"]
     right = next(option for option in question.options if option.correct)
@@ -92,7 +93,7 @@ def test_a_wrong_cell_gets_its_diagnosis_and_a_right_one_passes(lab: Lab, course
     first, *warm = seconds
     print(f"\nfrom Shift+Enter on check to its panel: first {first:.2f} s, then", *(f"{each:.2f}" for each in warm))
     # The machine may be busy with something else, which only adds; the last one passed and ran no wrong solution.
-    assert min(warm[:-1]) <= WARM_CHECK_SECONDS
+    assert min(warm[:-1]) <= WARM_CHECK_SECONDS, f"machine load {os.getloadavg()[0]:.0f}"
     assert lab.interruptions == []
     assert lab.strangers == []
 
