@@ -433,6 +433,8 @@ def _problem(error: Any) -> str:
             return "is missing"
         case "extra_forbidden":
             return "is not a known key"
+        case _ if isinstance(error["input"], dict):  # a rule about the whole table, whose fields the message names
+            return str(error["msg"]).removeprefix("Value error, ")
         case _:
             return f"{error['msg'].removeprefix('Value error, ')}, got {str(error['input'])[:80]!r}"
 

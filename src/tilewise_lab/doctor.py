@@ -26,6 +26,7 @@ from tilewise_lab.health import course, machine, software
 from tilewise_lab.health.finding import Examination, Finding, Need, State, fails, same
 from tilewise_lab.health.processes import MEND_FIRST, SECONDS, SLOW_REMEDY, Questioner, Unanswered, too_late
 from tilewise_lab.jupyter import server
+from tilewise_lab.learn import state_folder
 
 GRACE_SECONDS = 0.3  # the processes' own deadline comes first, so that none is left when a thread is given up
 WIDEST = 400  # characters of a finding
@@ -62,7 +63,7 @@ def doctor(folder: Path, language: Language, console: Console | None = None) -> 
 @contextmanager
 def questioners(folder: Path, language: Language) -> Iterator[tuple[Questioner, Questioner, Questioner]]:
     """Start the processes that try torch, Jupyter and the judge; all are dead afterwards."""
-    as_learn_does = server.environment(folder / ".tilewise" / "jupyter", language, os.environ)
+    as_learn_does = server.environment(state_folder(folder, language), language, os.environ)
     with Questioner("judge") as judge, Questioner("torch") as torch, Questioner("jupyter", as_learn_does) as jupyter:
         yield torch, jupyter, judge
 

@@ -55,12 +55,16 @@ def learn(folder: Path, language: str, *, open_browser: bool = True, port: int =
     except OSError as error:
         raise LearnError(f"Cannot write to {folder}: {error.strerror}. Name another folder with --dir.") from error
     _say_copied(copied, folder, language)
-    state = folder / STATE / "jupyter"
     try:
         with _signals_as_interrupt():
-            return _serve(folder, state, language, open_browser=open_browser, port=port)
+            return _serve(folder, state_folder(folder, language), language, open_browser=open_browser, port=port)
     except server.ServerError as error:
         raise LearnError(str(error)) from error
+
+
+def state_folder(folder: Path, language: str) -> Path:
+    """Give where JupyterLab keeps its own files: one for each language, for the interface follows the server."""
+    return folder / STATE / f"jupyter-{language}"
 
 
 def find_release() -> Path:

@@ -211,7 +211,7 @@ def answers(address: str) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_learn_serves_the_home_notebook_and_stops_cleanly(number: signal.Signals, release: Path, folder: Path) -> None:
     running = Running(release, folder, "zh")
-    runtime = folder / learn.STATE / "jupyter" / "runtime"
+    runtime = learn.state_folder(folder, "zh") / "runtime"
     try:
         assert "/lab/tree/zh/home.ipynb?token=" in running.address
         assert answers(running.address)
@@ -233,6 +233,21 @@ def test_a_second_learn_on_the_same_folder_points_to_the_first(release: Path, fo
         assert answers(first.address)
     finally:
         first.end(signal.SIGINT)
+
+
+def test_the_other_language_gets_a_server_of_its_own(release: Path, folder: Path) -> None:
+    english = Running(release, folder, "en")
+    try:
+        chinese = Running(release, folder, "zh")
+        try:
+            assert "/lab/tree/zh/home.ipynb?token=" in chinese.address
+            assert chinese.address.split("/lab/")[0] != english.address.split("/lab/")[0]
+            assert answers(chinese.address)
+        finally:
+            chinese.end(signal.SIGINT)
+        assert answers(english.address)
+    finally:
+        english.end(signal.SIGINT)
 
 
 def test_learners_who_start_at_the_same_moment_get_an_address_each(tmp_path: Path) -> None:
@@ -262,7 +277,7 @@ def test_the_file_of_a_killed_server_is_not_taken_for_a_running_one(tmp_path: Pa
 def test_the_access_token_is_for_the_owner_alone(release: Path, folder: Path) -> None:
     running = Running(release, folder, "en")
     try:
-        assert (folder / learn.STATE / "jupyter").stat().st_mode & 0o077 == 0
+        assert learn.state_folder(folder, "en").stat().st_mode & 0o077 == 0
     finally:
         running.end(signal.SIGINT)
 
