@@ -5,6 +5,7 @@ The page is one file that runs no script and asks for nothing: a student opens i
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from traitlets.config import Config
 
 from autograder.course.markup import to_html
 from autograder.nbgrader_plugin.execute import the_course, verdicts_of
-from autograder.nbgrader_plugin.folders import matching
+from autograder.nbgrader_plugin.folders import is_usable, matching
 from autograder.nbgrader_plugin.intake import language_of
 from autograder.nbgrader_plugin.isolation import STAMP, unsafe_rung
 from autograder.nbgrader_plugin.prose import to_page, visible
@@ -81,9 +82,11 @@ class TilewiseFeedback(GenerateFeedback):
     def init_notebooks(self) -> None:
         """Find the autograded notebooks, also of a student whose name would mean something else as a pattern."""
         pattern = self._format_source(self.coursedir.assignment_id, self.coursedir.student_id)
+        wanted = f"{self.coursedir.notebook_id}.ipynb"
         found = {
-            folder: matching(os.path.join(folder, f"{self.coursedir.notebook_id}.ipynb"))
+            folder: sorted(glob.glob(os.path.join(glob.escape(folder), wanted)))
             for folder in matching(pattern)
+            if is_usable(folder)
         }
         self.assignments = {folder: notebooks for folder, notebooks in found.items() if notebooks}
         if not self.assignments:

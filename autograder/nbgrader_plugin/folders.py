@@ -37,9 +37,12 @@ def submitted_students(classroom: Any, assignment: str) -> set[str]:
 
 
 def is_usable(path: str) -> bool:
-    """Say whether nbgrader can handle a path: its patterns stop at a line's end, and its database takes text only."""
+    """Say whether nbgrader can handle a path.
+
+    Its patterns stop at a line's end, its database takes text only, and a student called * would be everybody.
+    """
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:
         return False
-    return not any(character in path for character in "\n\r")
+    return EVERYBODY not in path.split(os.sep) and not any(character in path for character in "\n\r")

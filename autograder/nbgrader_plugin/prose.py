@@ -37,4 +37,7 @@ def visible(text: str) -> str:
 
 
 def _formula(source: str, display: str) -> str:
-    return convert(source, display=display) if source.strip() else escape(source)
+    try:
+        return str(convert(source, display=display))
+    except Exception:  # the library has no error of its own; a person's comment may hold what only looks like a formula
+        return f"<code>{escape(source)}</code>"

@@ -2,56 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from http.cookiejar import CookieJar
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from autograder.course.model import Course
 from tests.autograder.nbgrader_plugin.gradebooks import run, set_manual_mark, standings
 from tests.autograder.nbgrader_plugin.handins import CHAPTER, NOTEBOOK, STREAMING, TWO_PASS, HandIn, six, variant
+from tests.autograder.nbgrader_plugin.server import Formgrader, serve
 
 pytestmark = pytest.mark.slow
-START_SECONDS = 120
-TOKEN = "a-token-for-this-test"
+ODD = [".ida", "joe", "kim"]
 STUDENTS = ["ada", "bob", "cyd", "dan", "eve", "fay"]
-
-
-class Formgrader:
-    """Talks to formgrader as a browser does: with the session's cookies, and the XSRF cookie sent back as a header."""
-
-    def __init__(self, port: int) -> None:
-        self.root = f"http://127.0.0.1:{port}"
-        self.cookies = CookieJar()
-        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
-
-    def page(self, path: str, method: str = "GET") -> str:
-        request = urllib.request.Request(f"{self.root}{path}", method=method, data=b"" if method == "POST" else None)
-        request.add_header("Authorization", f"token {TOKEN}")
-        for cookie in self.cookies:
-            if cookie.name == "_xsrf":
-                request.add_header("X-XSRFToken", cookie.value or "")
-        with self.opener.open(request, timeout=START_SECONDS) as answer:
-            return answer.read().decode("utf-8")
-
-    def json(self, path: str, method: str = "GET") -> Any:
-        return json.loads(self.page(f"/formgrader/api{path}", method))
 
 
 @pytest.fixture(scope="module")
 def served(empty_class: Path, course: Course, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A class with the six hand-ins graded, and one more that is not."""
+    """A class with the six hand-ins graded, and some more that are not: one with markup, three with odd timestamps."""
     folder = shutil.copytree(empty_class, tmp_path_factory.mktemp("formgrader") / "class")
     for hand_in in six(course):
         hand_in.write(folder)
@@ -59,51 +29,34 @@ def served(empty_class: Path, course: Course, tmp_path_factory: pytest.TempPathF
     solution = {name: variant(course, name, "solution") for name in (TWO_PASS, STREAMING)}
     late = HandIn("gus", code=solution, written="<script>alert(1)</script> [x](javascript:alert(2))").write(folder)
     (late / "torch.py").write_text("raise SystemExit")
+    (HandIn(".ida").write(folder) / "timestamp.txt").write_text("tomorrow")
+    os.mkfifo(HandIn("joe").write(folder) / "timestamp.txt")
+    (HandIn("kim").write(folder) / "timestamp.txt").symlink_to("/dev/zero")
     return folder
 
 
 @pytest.fixture(scope="module")
 def formgrader(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Formgrader]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = tmp_path_factory.mktemp("home")
-    quiet = {"HOME": str(home), "JUPYTER_CONFIG_DIR": str(home), "JUPYTER_RUNTIME_DIR": str(home / "run")}
-    with (home / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            [Path(sys.executable).parent / "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}",
-             f"--IdentityProvider.token={TOKEN}"],
-            cwd=served, env=os.environ | quiet, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    try:
-        client = Formgrader(port)
-        wait_for(client, server, home / "server.log")
+    with serve(served, tmp_path_factory.mktemp("home")) as client:
         yield client
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def wait_for(client: Formgrader, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            client.json("/status")
-            return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.3)
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text(errors='replace')[-3000:]}")
 
 
 def test_formgrader_lists_every_hand_in_with_its_marks(formgrader, served) -> None:
     listed = {s["student"]: s for s in formgrader.json(f"/submissions/{CHAPTER}")}
-    assert sorted(listed) == [*STUDENTS, "gus"]
+    assert sorted(listed) == sorted([*STUDENTS, "gus", *ODD])
     for student, grades in standings(served).items():
         if student in STUDENTS:
             assert listed[student]["autograded"]
             assert listed[student]["score"] == sum(grade.auto or 0.0 for grade in grades.values())
             assert listed[student]["needs_manual_grade"] == any(g.needs_person for g in grades.values())
     assert not listed["gus"]["autograded"] or listed["gus"]["score"] > 0
+
+
+def test_a_timestamp_that_holds_no_time_breaks_no_list(formgrader) -> None:
+    """nbgrader's own API raises for nonsense, and waits for ever at a pipe or a link to a file without end."""
+    listed = {s["student"]: s for s in formgrader.json(f"/submissions/{CHAPTER}")}
+    assert {listed[student]["timestamp"] for student in ODD} == {None}
+    assert not any(listed[student]["autograded"] for student in ODD)
 
 
 def test_formgraders_pages_open(formgrader) -> None:
