@@ -26,6 +26,7 @@ def configure(config: Any) -> None:
     api.GenerateFeedback = generatefeedbackapp.GenerateFeedback = TilewiseFeedback  # type: ignore[misc]
     api.NbGraderAPI.get_submitted_students = submitted_students  # type: ignore[method-assign]
     api.NbGraderAPI.get_submitted_timestamp = submitted_time  # type: ignore[method-assign]
+    config.ExchangeFactory.collect = "autograder.nbgrader_plugin.collect.CarefulCollect"
     _find_helpers()
 
 

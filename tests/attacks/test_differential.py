@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from autograder.course.ids import solution_grade_id
+from autograder.course.model import Course
 from autograder.nbgrader_plugin.seeds import secret_seed
-from tests.attacks.conftest import Run
+from tests.attacks.conftest import BIN, Run
 from tests.attacks.inline import notebook
 from tests.attacks.roll import Submission
 from tests.autograder.nbgrader_plugin.gradebooks import db_url, run, standings
@@ -22,8 +25,18 @@ COMPARED = ["blank", *(f"right-{n:02}" for n in range(0, 12, 3)), *(f"wrong-{n:0
 
 
 @pytest.fixture(scope="module")
+def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
 def stock(
-    runs: dict[str, Run], roll: dict[str, Submission], course, tmp_path_factory: pytest.TempPathFactory
+    runs: dict[str, Run],
+    roll: dict[str, Submission],
+    course: Course,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch_module: pytest.MonkeyPatch,
 ) -> dict[str, dict[str, float | None]]:
     """Grade the honest ones with nbgrader alone; student -> exercise -> marks. Our plug-in is not configured there."""
     folder = tmp_path_factory.mktemp("stock")
@@ -32,6 +45,8 @@ def stock(
     source.mkdir(parents=True)
     seed = secret_seed(db_url(runs["tilewise grade"].folder), CHAPTER)
     nbformat.write(notebook(course, seed), source / f"{NOTEBOOK}.ipynb")
+    # Stock nbgrader starts alembic by name; our plug-in would see to that.
+    monkeypatch_module.setenv("PATH", os.pathsep.join([str(BIN), os.environ["PATH"]]))
     run(folder, "nbgrader", "generate_assignment", CHAPTER)
     released = (folder / "release" / CHAPTER / f"{NOTEBOOK}.ipynb").read_text(encoding="utf-8")
     for student in COMPARED:
