@@ -102,6 +102,9 @@ def build_root(shown, hidden, temporary_bytes):
     _mount(None, "/", flags=MS_REC | MS_PRIVATE)
     handles = {path: os.open(path, os.O_PATH | os.O_NOFOLLOW) for path in (*shown, *DEVICES)}
     _mount("tmpfs", NEW_ROOT, "tmpfs", MS_NOSUID | MS_NODEV, "size=4m,mode=755")
+    os.makedirs(NEW_ROOT + "/tmp")
+    # First, so that an environment which itself lies below /tmp is laid over it and stays in sight.
+    _mount("tmpfs", NEW_ROOT + "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"size={temporary_bytes},mode=1777")
     for path in sorted({*handles, *hidden}, key=lambda p: (p.count("/"), p)):
         if path in handles:
             _show(path, handles[path])
@@ -109,7 +112,7 @@ def build_root(shown, hidden, temporary_bytes):
             _hide(path)
     for handle in handles.values():
         os.close(handle)
-    for folder in ("/proc", "/tmp", "/old"):
+    for folder in ("/proc", "/old"):
         os.makedirs(NEW_ROOT + folder, exist_ok=True)
     attributes = MountAttributes(set=MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID)
     size = ctypes.sizeof(attributes)
@@ -117,7 +120,9 @@ def build_root(shown, hidden, temporary_bytes):
     _called("mount_setattr", result)
     # Only while the old /proc is still in sight does the kernel let a user namespace mount one.
     _mount("proc", NEW_ROOT + "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    _mount("tmpfs", NEW_ROOT + "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"size={temporary_bytes},mode=1777")
+    attributes = MountAttributes(clear=MOUNT_ATTR_RDONLY)
+    result = libc.syscall(MOUNT_SETATTR, AT_FDCWD, (NEW_ROOT + "/tmp").encode(), 0, ctypes.byref(attributes), size)
+    _called("mount_setattr /tmp", result)
     os.chdir(NEW_ROOT)
     _called("pivot_root", libc.syscall(PIVOT_ROOT[platform.machine()], b".", b"old"))
     _called("umount /old", libc.umount2(b"/old", MNT_DETACH))

@@ -234,6 +234,7 @@ class BubblewrapLauncher:
         command += ["--new-session", "--clearenv", "--uid", "65534", "--gid", "65534", "--hostname", "tilewise"]
         for name, value in ENVIRONMENT.items():
             command += ["--setenv", name, value]
+        command += ["--size", str(TEMPORARY_BYTES), "--tmpfs", "/tmp"]
         for path in self._view.from_the_top():
             if path in self._view.hidden:
                 command += ["--tmpfs", path] if os.path.isdir(path) else ["--ro-bind", "/dev/null", path]
@@ -242,7 +243,7 @@ class BubblewrapLauncher:
             else:
                 command += ["--ro-bind", path, path]
         command += ["--ro-bind", str(HERE / "worker.py"), "/worker.py", "--proc", "/proc", "--dev", "/dev"]
-        command += ["--size", str(TEMPORARY_BYTES), "--tmpfs", "/tmp", "--chdir", "/tmp", "--remount-ro", "/"]
+        command += ["--chdir", "/tmp", "--remount-ro", "/"]
         command += ["--cap-drop", "ALL", "--info-fd", str(information)]
         if program:
             command += ["--seccomp", str(program[0])]
