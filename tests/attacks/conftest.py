@@ -18,6 +18,7 @@ from autograder.course.model import Course, course_root, load_course
 from autograder.nbgrader_plugin import classroom
 from autograder.nbgrader_plugin.seeds import secret_seed
 from tests.attacks.everyone import everyone
+from tests.attacks.inline import grade_inline
 from tests.attacks.roll import Submission
 from tests.autograder.nbgrader_plugin.gradebooks import db_url
 from tests.autograder.nbgrader_plugin.handins import CHAPTER
@@ -50,7 +51,10 @@ def course() -> Course:
 
 @pytest.fixture(scope="session")
 def runs(course: Course, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, Run]:
-    """Grade the class in both ways, side by side; of several test processes the first one does it for all."""
+    """Grade the class in both ways, and its honest part by stock nbgrader, side by side.
+
+    Of several test processes the first one does it for all.
+    """
     shared = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         shared = shared.parent
@@ -59,9 +63,12 @@ def runs(course: Course, tmp_path_factory: pytest.TempPathFactory, worker_id: st
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not root.exists():
             root.mkdir()
-            _make(course, root)
+            seed = _make(course, root)
             with ThreadPoolExecutor() as pool:
-                list(pool.map(lambda way: _grade(root / _folder(way), WAYS[way]), WAYS))
+                stock = pool.submit(grade_inline, root / "stock", course, seed)
+                graded = [pool.submit(_grade, root / _folder(way), command) for way, command in WAYS.items()]
+                for job in (*graded, stock):
+                    job.result()
     return {way: _result(root / _folder(way)) for way in WAYS}
 
 
@@ -76,8 +83,8 @@ def roll(course: Course, runs: dict[str, Run]) -> dict[str, Submission]:
     return {s.student: s for s in everyone(course, runs["tilewise grade"].folder)}
 
 
-def _make(course: Course, root: Path) -> None:
-    """Make the same class twice, with one seed. Pipes and huge files are not copied but handed in twice.
+def _make(course: Course, root: Path) -> int:
+    """Make the same class twice, with one seed, and give that. Pipes and huge files are not copied but handed in twice.
 
     The judge reads a copy of the course in which a hand-in that hangs is given up sooner; the release is the real one.
     """
@@ -88,11 +95,12 @@ def _make(course: Course, root: Path) -> None:
         file.write_text(text.replace(PATIENT, IMPATIENT), encoding="utf-8")
     empty = root / "empty"
     classroom.init(empty, course, [CHAPTER])
-    secret_seed(db_url(empty), CHAPTER)
+    seed = secret_seed(db_url(empty), CHAPTER)
     for way in WAYS:
         folder = shutil.copytree(empty, root / _folder(way))
         for submission in everyone(course, folder):
             submission.write(folder)
+    return seed
 
 
 def _grade(folder: Path, command: list[str]) -> None:

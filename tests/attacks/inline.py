@@ -6,8 +6,13 @@ read there; the meter is written anew on purpose, as a second opinion.
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
+import nbformat
 import torch
 from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
@@ -17,7 +22,9 @@ from autograder.course.model import Course, Exercise
 from autograder.judge.checks import Checks, load_checks
 from autograder.judge.drawing import Drawn, Expected, draw
 from autograder.judge.scoring import allowance
-from tests.autograder.nbgrader_plugin.handins import STREAMING, TWO_PASS
+from tests.attacks.honest import honest
+from tests.autograder.nbgrader_plugin.gradebooks import run
+from tests.autograder.nbgrader_plugin.handins import CHAPTER, NOTEBOOK, STREAMING, TWO_PASS, filled, save
 
 SETUP = """
 import torch
@@ -78,6 +85,29 @@ def holds(case, several):
         return False
     return True
 """
+
+
+# Between them these try every other method of both exercises, every misconception, and nothing at all.
+COMPARED = ["blank", *(f"right-{n:02}" for n in range(0, 12, 3)), *(f"wrong-{n:02}" for n in range(12))]
+
+
+def grade_inline(folder: Path, course: Course, seed: int) -> None:
+    """Make a class of stock nbgrader in `folder`, hand in what COMPARED names, and grade it."""
+    # nbgrader starts alembic by name; our plug-in, which is not configured here, would see to that.
+    path = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    source = folder / "source" / CHAPTER
+    source.mkdir(parents=True)
+    (folder / "nbgrader_config.py").write_text("c = get_config()\nc.CourseDirectory.course_id = 'stock'\n")
+    nbformat.write(notebook(course, seed), source / f"{NOTEBOOK}.ipynb")
+    run(folder, "nbgrader", "generate_assignment", CHAPTER, environment=path)
+    released = (folder / "release" / CHAPTER / f"{NOTEBOOK}.ipynb").read_text(encoding="utf-8")
+    students = {submission.student: submission.hand_in for submission in honest(course)}
+    for student in COMPARED:
+        texts = {solution_grade_id(name): text for name, text in students[student].code.items()}
+        submitted = folder / "submitted" / student / CHAPTER
+        submitted.mkdir(parents=True)
+        save(submitted, filled(json.loads(released), texts))
+    run(folder, "nbgrader", "autograde", CHAPTER, environment=path)
 
 
 def notebook(course: Course, seed: int) -> NotebookNode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import html
+import json
 import re
 import sqlite3
 import subprocess
@@ -22,6 +23,7 @@ from tests.attacks.roll import Submission
 from tests.attacks.watched import descendants
 from tests.autograder.nbgrader_plugin.gradebooks import Standing, autograded, feedback, standings
 from tests.autograder.nbgrader_plugin.handins import CHAPTER, QUESTION, STREAMING, TWO_PASS, WRITTEN
+from tests.autograder.nbgrader_plugin.secret_cases import assert_no_secret, secret_numbers
 
 pytestmark = pytest.mark.slow
 # Both ways run side by side on two cores, among the tests of others; by itself one of them takes a third of this.
@@ -204,6 +206,17 @@ def test_everyone_gets_feedback_that_names_every_lost_point(runs, roll) -> None:
                 assert all(words(p.text[language]) in words(page) for p in lost), (student, exercise)
             if verdict.diagnosis:
                 assert words(verdict.diagnosis[language]) in words(page)
+
+
+def test_no_page_and_no_autograded_notebook_holds_a_secret_case(run, roll, course) -> None:
+    release = (run.folder / "release" / CHAPTER / "online_softmax.ipynb").read_text(encoding="utf-8")
+    numbers = secret_numbers(run.folder, course) - set(re.findall(r"\d+\.\d{4}", release))
+    for student in roll:
+        notebook = nbformat.read(autograded(run.folder, student), as_version=4)
+        assert_no_secret(json.dumps([cell.get("outputs", []) for cell in notebook.cells]), numbers)
+        page = feedback(run.folder, student)
+        if page.is_file():  # `nbgrader autograde` writes none
+            assert_no_secret(page.read_text(encoding="utf-8").partition("<body")[2], numbers)
 
 
 def words(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -28,12 +29,13 @@ def db_url(classroom: Path) -> str:
     return f"sqlite:///{classroom / 'gradebook.db'}"
 
 
-def run(classroom: Path, *command: str, expect: int = 0) -> str:
+def run(classroom: Path, *command: str, expect: int = 0, environment: dict[str, str] | None = None) -> str:
     """Run `tilewise ...` or `nbgrader ...` in a class, as from a shell; fail unless it ends with status `expect`."""
     program = Path(sys.executable).parent / command[0]
     done = subprocess.run(
-        [program, *command[1:]], cwd=classroom, capture_output=True, text=True, timeout=LONGEST_S, check=False
-    )
+        [program, *command[1:]], cwd=classroom, capture_output=True, text=True, timeout=LONGEST_S, check=False,
+        env=os.environ | (environment or {}),
+    )  # fmt: skip
     output = done.stdout + done.stderr
     assert done.returncode == expect, f"{' '.join(command)} ended with {done.returncode}:\n{output}"
     return output

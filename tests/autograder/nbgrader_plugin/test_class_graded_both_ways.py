@@ -10,15 +10,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import torch
 import typer
 from typer.testing import CliRunner
 
 from autograder.course.ids import grade_id
 from autograder.course.markup import to_html
 from autograder.course.model import Course
-from autograder.judge.checks import load_checks
-from autograder.judge.drawing import draw
 from autograder.judge.verdict import Verdict
 from autograder.nbgrader_plugin import commands
 from autograder.nbgrader_plugin.execute import verdicts_of
@@ -41,6 +38,7 @@ from tests.autograder.nbgrader_plugin.handins import (
     six,
     wrong_key,
 )
+from tests.autograder.nbgrader_plugin.secret_cases import assert_no_secret, secret_numbers
 
 pytestmark = pytest.mark.slow
 app = typer.Typer()
@@ -122,25 +120,6 @@ def test_a_written_answer_waits_for_a_person(graded) -> None:
     assert {s: found[s][WRITTEN].needs_person for s in STUDENTS} == {
         "ada": True, "bob": False, "cyd": True, "dan": True, "eve": False, "fay": False,
     }  # fmt: skip
-
-
-def secret_numbers(classroom: Path, course: Course) -> set[str]:
-    """Write out the numbers of every case that grading drew, to four digits and more."""
-    seed = secret_seed(db_url(classroom), CHAPTER)
-    numbers = {str(seed)}
-    for exercise in course.exercises.values():
-        for drawn in draw(exercise, load_checks(exercise.checks_path), seed):
-            for value in drawn.case.arguments.values():
-                if isinstance(value, torch.Tensor) and value.is_floating_point():
-                    flat = value.flatten()[:2000].tolist()
-                    numbers |= {f"{abs(x):.4f}" for x in flat if x == x and 0 < abs(x) < float("inf")}
-    return {n for n in numbers if len(n.strip("0.")) >= 4}
-
-
-def assert_no_secret(text: str, numbers: set[str]) -> None:
-    shown = set(re.findall(r"\d+\.?\d*", text))
-    leaked = {n for n in numbers if any(s.startswith(n) for s in shown)}
-    assert not leaked, f"shows numbers of the secret cases: {sorted(leaked)[:5]}"
 
 
 def test_the_leak_check_finds_a_planted_number() -> None:
