@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from autograder.course.model import load_course
+from autograder.course.reading import load_course
 from tests.browser.conftest import ARGUMENTS
 from tests.browser.lab import PATIENCE_MS, Lab, Server
 

@@ -20,7 +20,7 @@ MUST_NOT_IMPORT = {
 }
 # `given` is the module in which a worker finds the earlier exercises that an exercise builds on.
 IN_A_WORKER = {"torch", "given", *sys.stdlib_module_names}
-LIGHT = ("tilewise", "tilewise_lab", "tilewise_lab.cli", "autograder.course.model", "autograder.judge.client")
+LIGHT = ("tilewise", "tilewise_lab", "tilewise_lab.cli", "autograder.course.reading", "autograder.judge.client")
 
 
 def imported(file: Path) -> set[str]:

@@ -56,7 +56,7 @@ def build(
     """Build the release and the solved notebooks, in both languages, from the course folder."""
     from autograder.course.build import build as build_course
     from autograder.course.build import build_drafts, check_build
-    from autograder.course.model import load_course
+    from autograder.course.reading import load_course
 
     loaded = load_course(course)
     target = out or loaded.root.parent
@@ -78,7 +78,8 @@ def verify(
     """Prove the course: starters fail, solutions pass, every wrong solution gets its own diagnosis."""
     from rich.progress import Progress
 
-    from autograder.course.model import CourseError, load_course, slug_of
+    from autograder.course.model import CourseError, slug_of
+    from autograder.course.reading import load_course
     from autograder.course.verify import verify as verify_course
     from autograder.judge.client import Judge, JudgeError
 

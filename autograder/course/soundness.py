@@ -7,17 +7,9 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.course.model import (
-    LANGUAGES,
-    Chapter,
-    Course,
-    CourseError,
-    Exercise,
-    Model,
-    Text,
-    load_glossary,
-)
+from autograder.course.model import LANGUAGES, Chapter, Course, CourseError, Exercise, Model, Text
 from autograder.course.notebook import chapter_notebook, check_parity, figures_of, home_notebook
+from autograder.course.reading import load_glossary
 from autograder.course.slides import BLOCKS, figures, outside_fences, read_slides
 from autograder.course.starter import solution_lines
 

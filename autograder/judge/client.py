@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from autograder.course.model import CourseError, course_root
+from autograder.course.model import CourseError
+from autograder.course.reading import course_root
 from autograder.judge.verdict import Verdict
 
 RUNGS = ("namespaces", "bubblewrap", "child")

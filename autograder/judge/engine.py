@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from autograder.course.model import Exercise, load_exercise, slug_of
+from autograder.course.model import Exercise, slug_of
+from autograder.course.reading import load_exercise
 from autograder.judge import messages
 from autograder.judge.checks import Checks, load_checks
 from autograder.judge.contracts import CallContract, Contract, Play, StateContract

@@ -26,7 +26,8 @@ def init(
     """Make a class: sources, releases in English and Chinese, the gradebook, and a page that says what to do next."""
     from rich.console import Console
 
-    from autograder.course.model import CourseError, load_course
+    from autograder.course.model import CourseError
+    from autograder.course.reading import load_course
     from autograder.nbgrader_plugin import classroom
 
     try:
@@ -112,7 +113,8 @@ def preflight(
     """
     from rich.console import Console
 
-    from autograder.course.model import CourseError, load_course
+    from autograder.course.model import CourseError
+    from autograder.course.reading import load_course
     from autograder.nbgrader_plugin import preflight as checking
 
     try:

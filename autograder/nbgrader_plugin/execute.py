@@ -21,8 +21,9 @@ from traitlets import Bool
 
 from autograder.course.ids import answer_grade_id, exercise_id, grade_id, solution_grade_id
 from autograder.course.markup import to_html, to_text
-from autograder.course.model import Course, Language, Question, Text, load_course
+from autograder.course.model import Course, Language, Question, Text
 from autograder.course.quiz import PICKED, Answer, Mark, mark, normalised, typed_answer
+from autograder.course.reading import load_course
 from autograder.judge import panel, report
 from autograder.judge.client import Judge, JudgeError
 from autograder.judge.verdict import Verdict

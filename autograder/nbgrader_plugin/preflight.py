@@ -21,8 +21,9 @@ from rich.table import Table
 from rich.text import Text as Styled
 
 from autograder.course.ids import SEPARATOR
-from autograder.course.model import LANGUAGES, Chapter, Course, Language, Text, course_root
+from autograder.course.model import LANGUAGES, Chapter, Course, Language, Text
 from autograder.course.quiz import PICKED, normalised, typed_answer
+from autograder.course.reading import course_root
 from autograder.judge.printable import one_line
 from autograder.nbgrader_plugin.handin import HandIn, Refused, read_hand_in
 from autograder.nbgrader_plugin.intake import MISSING, TOO_LONG, UNREADABLE_ANSWER, intake_of, take_in

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from autograder.course.datafile import DataFileError, read_json
-from autograder.course.model import LANGUAGES, Course, Language, load_course
+from autograder.course.model import LANGUAGES, Course, Language
+from autograder.course.reading import load_course
 
 NOTEBOOK_LIMIT = 32 * 1024 * 1024
 # A cell that changes the working directory must not move the answers away from the notebook.

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from autograder.course.model import Course, course_root, load_course
+from autograder.course.model import Course
+from autograder.course.reading import course_root, load_course
 from autograder.nbgrader_plugin import classroom
 from autograder.nbgrader_plugin.seeds import secret_seed
 from tests.attacks.everyone import everyone

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from autograder.course.model import Course, load_course
+from autograder.course.model import Course
+from autograder.course.reading import load_course
 from tests.attacks.cells import cells
 from tests.attacks.files import files
 from tests.attacks.honest import honest, language, outcome_of

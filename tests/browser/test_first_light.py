@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import expect
 
 from autograder.course.markup import to_html
-from autograder.course.model import Course, Exercise, load_course
+from autograder.course.model import Course, Exercise
+from autograder.course.reading import load_course
 from autograder.course.starter import solution_cell_source
 from tests.browser.lab import PATIENCE_MS, Lab
 

@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, Dialog, Page, Request, Route, expect
 
 from autograder.course.ids import solution_grade_id
 from autograder.course.markup import to_text
-from autograder.course.model import Course, load_course
+from autograder.course.model import Course
+from autograder.course.reading import load_course
 from autograder.nbgrader_plugin import classroom
 from autograder.nbgrader_plugin.seeds import secret_seed
 from tests.attacks import injections

@@ -7,7 +7,8 @@ import sys
 import types
 from pathlib import Path
 
-from autograder.course.model import Text, load_course
+from autograder.course.model import Text
+from autograder.course.reading import load_course
 from autograder.judge.verdict import Kind, PropertyResult, Verdict
 
 

@@ -250,7 +250,7 @@ def test_importing_the_lab_is_light() -> None:
 
 
 def test_the_real_judge_names_the_mistake_and_passes_the_solution(notebook: Notebook) -> None:
-    from autograder.course.model import course_root, load_course
+    from autograder.course.reading import course_root, load_course
 
     exercise = load_course(course_root()).exercises["online_softmax.two_pass"]
     marker, call = f"# exercise: {exercise.id}\n", f'check("{exercise.id}")'

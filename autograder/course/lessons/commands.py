@@ -42,7 +42,8 @@ def import_lesson(
     """Write a lesson card as a chapter draft, and judge its answer."""
     from autograder.course.lessons.drafting import import_card, slug_for
     from autograder.course.lessons.reading import read_card
-    from autograder.course.model import load_course, slug_of
+    from autograder.course.model import slug_of
+    from autograder.course.reading import load_course
     from autograder.course.unfinished import unfinished
 
     card = read_card(file)
@@ -80,7 +81,8 @@ def export_lesson(
 
 
 def _folder_of(chapter: str, course: Path | None) -> Path:
-    from autograder.course.model import CourseError, load_course
+    from autograder.course.model import CourseError
+    from autograder.course.reading import load_course
 
     if (Path(chapter) / "chapter.toml").is_file():
         return Path(chapter)

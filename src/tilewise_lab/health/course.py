@@ -6,7 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from autograder.course.model import LANGUAGES, CourseError, Text, load_course
+from autograder.course.model import LANGUAGES, CourseError, Text
+from autograder.course.reading import load_course
 from autograder.judge.rungs import Rung
 from tilewise_lab.health.finding import Finding, Need, absent, fails, same, works
 from tilewise_lab.health.processes import MEND_FIRST, SLOW_REMEDY, Questioner, Unanswered

@@ -9,8 +9,9 @@ import pytest
 from nbgrader.nbgraderformat import MetadataValidator
 
 from autograder.course.build import build, built_tree, check_build, write_source
-from autograder.course.model import LANGUAGES, CourseError, load_course
+from autograder.course.model import LANGUAGES, CourseError
 from autograder.course.notebook import ANSWER_PLACE
+from autograder.course.reading import load_course
 from autograder.course.starter import solution_cell_source, starter_cell_source
 from tests.autograder.course.sample import CHAPTER, edit
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autograder.course.model import course_root, load_exercise
+from autograder.course.reading import course_root, load_exercise
 from autograder.course.starter import starter_cell_source
 from autograder.judge.checks import load_checks
 from tilewise.testing import compare

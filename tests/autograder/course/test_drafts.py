@@ -11,8 +11,9 @@ from autograder.course.build import build, build_drafts, built_tree, check_build
 from autograder.course.draft import load_draft
 from autograder.course.lessons.drafting import import_card
 from autograder.course.lessons.reading import read_card
-from autograder.course.model import CourseError, load_course
+from autograder.course.model import CourseError
 from autograder.course.preview import previews
+from autograder.course.reading import load_course
 from autograder.course.unfinished import unfinished
 from tests.autograder.course.lessons.cards import write_card
 from tests.autograder.course.sample import CHAPTER, edit

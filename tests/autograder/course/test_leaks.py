@@ -10,7 +10,8 @@ import pytest
 
 from autograder.course.build import built_tree
 from autograder.course.leaks import scan_release
-from autograder.course.model import LANGUAGES, Course, CourseError, load_course
+from autograder.course.model import LANGUAGES, Course, CourseError
+from autograder.course.reading import load_course
 from tests.autograder.course.sample import CHAPTER, edit, write_course
 
 PATH = PurePosixPath("notebooks", "zh", CHAPTER, "doubling.ipynb")

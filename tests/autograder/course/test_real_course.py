@@ -11,7 +11,8 @@ import pytest
 
 from autograder.course.build import built_tree, check_build
 from autograder.course.leaks import scan_release
-from autograder.course.model import Course, load_course
+from autograder.course.model import Course
+from autograder.course.reading import load_course
 from autograder.course.soundness import check_chapter, check_course, check_exercise
 from autograder.course.starter import solution_cell_source
 from autograder.course.verify import verify

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from autograder.course.model import Course, Exercise, Text, load_course
+from autograder.course.model import Course, Exercise, Text
+from autograder.course.reading import load_course
 from autograder.course.starter import starter_cell_source
 from autograder.course.verify import Row, trials_of, verify
 from autograder.judge.verdict import Kind, PropertyResult, Verdict

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from autograder.course.model import load_exercise
+from autograder.course.reading import load_exercise
 from autograder.judge.checks import Case, Draw, Property, load_checks
 from autograder.judge.client import Judge
 from autograder.judge.contracts import lanes

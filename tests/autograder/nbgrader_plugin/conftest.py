@@ -9,7 +9,8 @@ import nbformat
 import pytest
 from nbformat.notebooknode import NotebookNode
 
-from autograder.course.model import Course, load_course
+from autograder.course.model import Course
+from autograder.course.reading import load_course
 from autograder.nbgrader_plugin import classroom
 from tests.autograder.nbgrader_plugin.handins import CHAPTER, NOTEBOOK, RELEASES
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from autograder.course.ids import answer_grade_id, grade_id, solution_grade_id
-from autograder.course.model import Chapter, Course, load_course
+from autograder.course.model import Chapter, Course
 from autograder.course.notebook import key_of
+from autograder.course.reading import load_course
 
 CHAPTER = "03_online_softmax"
 NOTEBOOK = "online_softmax"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autograder.course.model import load_course
+from autograder.course.reading import load_course
 from autograder.nbgrader_plugin.flags import MARKUP, ORDERS, flag_of
 
 SPOKEN = [

@@ -20,7 +20,8 @@ from autograder.course.lessons.bench import (
     wrong_scripts,
 )
 from autograder.course.lessons.guess import about, guess_exercise, words_of
-from autograder.course.model import Course, Exercise, load_course
+from autograder.course.model import Course, Exercise
+from autograder.course.reading import load_course
 from autograder.judge.client import Judge
 from autograder.judge.verdict import Kind, Verdict
 from tests.autograder.course.lessons.cards import ANSWER, write_course_with_blocks

@@ -17,7 +17,8 @@ from autograder.course.lessons.card import Card
 from autograder.course.lessons.drafting import files_of, import_card, slug_for
 from autograder.course.lessons.exporting import as_json, card_of_draft, left_out
 from autograder.course.lessons.reading import read_card
-from autograder.course.model import CourseError, load_course
+from autograder.course.model import CourseError
+from autograder.course.reading import load_course
 from autograder.course.slides import lines_of
 from tests.autograder.course.lessons.cards import ANSWER, card_data
 from tests.autograder.course.sample import edit

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder.course.model import CourseError, load_course, load_glossary
+from autograder.course.model import CourseError
+from autograder.course.reading import load_course, load_glossary
 from tests.autograder.course.sample import CHAPTER, RIGHT, WRONG, edit
 
 EXERCISE = f"{CHAPTER}/double/exercise.toml"
