@@ -37,6 +37,16 @@ def course_root() -> Path:
     raise CourseError(package.parent / "course", "", "no course.toml found", "Set TILEWISE_COURSE to a course folder")
 
 
+def release_root() -> Path:
+    """Find `notebooks/`, the release: $TILEWISE_NOTEBOOKS, else the folder beside `course/`, where build writes it."""
+    named = os.environ.get("TILEWISE_NOTEBOOKS")
+    folder = Path(named) if named else course_root().parent / "notebooks"
+    if not folder.is_dir():
+        remedy = "In a checkout, `tilewise build` makes it; TILEWISE_NOTEBOOKS can name another"
+        raise CourseError(folder, "", "is no folder of notebooks", remedy)
+    return folder
+
+
 def load_course(root: Path | None = None) -> Course:
     """Read every chapter that `course.toml` names; raise CourseError for the first wrong file."""
     root = course_root() if root is None else root

@@ -23,7 +23,7 @@ from rich.text import Text as Styled
 from autograder.course.ids import SEPARATOR
 from autograder.course.model import LANGUAGES, Chapter, Course, Language, Text
 from autograder.course.quiz import PICKED, normalised, typed_answer
-from autograder.course.reading import course_root
+from autograder.course.reading import release_root
 from autograder.judge.printable import one_line
 from autograder.nbgrader_plugin.handin import HandIn, Refused, read_hand_in
 from autograder.nbgrader_plugin.intake import MISSING, TOO_LONG, UNREADABLE_ANSWER, intake_of, take_in
@@ -103,7 +103,7 @@ class Preflight:
 def preflight(file: Path, course: Course) -> Preflight:
     """Take in `file` and the answers beside it as the grading would, and say what becomes of every answer.
 
-    Raise PreflightError when there is no such file, or the installed course holds no release to compare with.
+    Raise PreflightError when there is no such file, and that or CourseError when there is no release to compare with.
     """
     if not os.path.lexists(file) or file.is_dir():
         raise PreflightError(f"{file} is no notebook; name the file itself · {file} 不是笔记本，请写出文件本身")
@@ -167,7 +167,7 @@ def _chapter_of(stem: str, hand_in: HandIn, course: Course) -> Chapter | None:
 
 def _releases(chapter: Chapter) -> dict[str, NotebookNode]:
     """Read the chapter's release of the installed course, by language."""
-    root = Path(os.environ.get("TILEWISE_NOTEBOOKS") or course_root().parent / "notebooks")
+    root = release_root()
     files = {language: root / language / chapter.folder.name / f"{chapter.slug}{SUFFIX}" for language in LANGUAGES}
     try:
         return {language: nbformat.read(file, as_version=4) for language, file in files.items()}

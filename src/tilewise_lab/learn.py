@@ -18,6 +18,8 @@ from types import FrameType
 import typer
 
 from autograder.course.datafile import write_json
+from autograder.course.model import CourseError
+from autograder.course.reading import release_root
 from tilewise_lab import record
 from tilewise_lab.jupyter import server
 
@@ -50,8 +52,10 @@ def learn(folder: Path, language: str, *, open_browser: bool = True, port: int =
     """
     folder = folder.expanduser().resolve()
     try:
-        copied = copy_release(find_release(), folder, language)
+        copied = copy_release(release_root(), folder, language)
         start_progress(folder)
+    except CourseError as error:
+        raise LearnError(str(error)) from error
     except OSError as error:
         raise LearnError(f"Cannot write to {folder}: {error.strerror}. Name another folder with --dir.") from error
     _say_copied(copied, folder, language)
@@ -65,22 +69,6 @@ def learn(folder: Path, language: str, *, open_browser: bool = True, port: int =
 def state_folder(folder: Path, language: str) -> Path:
     """Give where JupyterLab keeps its own files: one for each language, for the interface follows the server."""
     return folder / STATE / f"jupyter-{language}"
-
-
-def find_release() -> Path:
-    """Find `notebooks/`: $TILEWISE_NOTEBOOKS, else the checkout, else the installed copy."""
-    if named := os.environ.get("TILEWISE_NOTEBOOKS"):
-        candidates = [Path(named)]
-    else:
-        import autograder
-
-        package = Path(autograder.__file__).parent
-        candidates = [package.parent / "notebooks", package / "_data" / "notebooks"]
-    for candidate in candidates:
-        if candidate.is_dir():
-            return candidate
-    places = " or ".join(str(candidate) for candidate in candidates)
-    raise LearnError(f"No notebooks in {places}. In a checkout, `tilewise build` makes them.")
 
 
 def copy_release(release: Path, folder: Path, language: str) -> Copied:

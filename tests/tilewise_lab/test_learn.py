@@ -117,8 +117,9 @@ def test_hidden_files_of_a_release_are_not_copied(release: Path, folder: Path) -
 
 def test_a_missing_release_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TILEWISE_NOTEBOOKS", str(tmp_path / "nowhere"))
-    with pytest.raises(learn.LearnError, match="tilewise build"):
-        learn.find_release()
+    with pytest.raises(learn.LearnError, match=r"nowhere.*tilewise build"):
+        learn.learn(tmp_path / "my", "en")
+    assert not (tmp_path / "my").exists()
     with pytest.raises(learn.LearnError, match=re.escape("home.ipynb is missing")):
         learn.copy_release(tmp_path, tmp_path / "my", "en")
 

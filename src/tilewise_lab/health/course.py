@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 from autograder.course.model import LANGUAGES, CourseError, Text
-from autograder.course.reading import load_course
+from autograder.course.reading import load_course, release_root
 from autograder.judge.rungs import Rung
 from tilewise_lab.health.finding import Finding, Need, absent, fails, same, works
 from tilewise_lab.health.processes import MEND_FIRST, SLOW_REMEDY, Questioner, Unanswered
-from tilewise_lab.learn import HOME, LearnError, find_release
+from tilewise_lab.learn import HOME
 
 RUNGS = {
     Rung.NAMESPACES: Text(
@@ -60,14 +60,13 @@ def sandbox(questioner: Questioner) -> Finding:
 def notebooks() -> Finding:
     """Look for every chapter's notebook in both languages, and read each."""
     try:
-        course, release = load_course(), find_release()
-    except (CourseError, LearnError) as error:
+        course, release = load_course(), release_root()
+    except CourseError as error:
         return fails(same(str(error)), _REBUILD)
-    chapters = [chapter for chapter in course.chapters if not chapter.draft]
-    names = [HOME, *(f"{chapter.folder.name}/{chapter.slug}.ipynb" for chapter in chapters)]
+    names = [HOME, *(f"{chapter.folder.name}/{chapter.slug}.ipynb" for chapter in course.chapters)]
     broken = [f"{lang}/{name}" for lang in LANGUAGES for name in names if not _is_notebook(release / lang / name)]
     if not broken:
-        count = len(chapters)
+        count = len(course.chapters)
         return works(Text(en=f"{count} in each language, in {release}", zh=f"每种语言 {count} 章，位于 {release}"))
     listed = ", ".join(broken)
     return fails(Text(en=f"missing or broken in {release}: {listed}", zh=f"{release} 中缺少或损坏：{listed}"), _REBUILD)
