@@ -37,6 +37,11 @@ _WRONG = Text(en="Not right", zh="不正确")
 _UNANSWERED = Text(en="Not answered", zh="未作答")
 _NO_RESPONSE = Text(en="No response.", zh="未作答。")
 _ANSWER = Text(en="Your answer", zh="你的答案")
+# For both who read it: the student waits for a person, and that person restores the marks with one click.
+_HELD = Text(
+    en="By what it does it would earn {points:g} of {worth:g} points.",
+    zh="按它实际做到的，应得 {points:g} / {worth:g} 分。",
+)
 
 
 @cache
@@ -97,14 +102,16 @@ class JudgeCells(NbGraderPreprocessor):
             verdict = the_judge().verdict(identifier, source, seed=seed, grading=True).redacted()
             _check_points(label, verdict.points, verdict.max_points, cell)
             cell.metadata["tilewise"]["verdict"] = verdict.model_dump(mode="json")
-            self._write(cell, report.as_html(verdict, language), report.as_text(verdict, language), verdict.points)
+            html, text = report.as_html(verdict, language), report.as_text(verdict, language)
+            self._write(cell, html, text, _held(nb, cell, solution_grade_id(identifier), verdict.points))
         elif identifier in the_course().questions:
             question = the_course().questions[identifier]
             answer = typed_answer(_source_of(nb, answer_grade_id(identifier)), identifier)
             given = None if answer is PICKED else answer
             result = mark(question, given)
             _check_points(label, result.points, result.max_points, cell)
-            self._write(cell, *_quiz_panel(question, given, result, language), result.points)
+            html, text = _quiz_panel(question, given, result, language)
+            self._write(cell, html, text, _held(nb, cell, answer_grade_id(identifier), result.points))
         else:
             raise JudgeError(
                 f"grade cell {label!r} belongs to no exercise and no graded question of this course, so the judge "
@@ -123,21 +130,22 @@ class JudgeCells(NbGraderPreprocessor):
 class SaveNotes(NbGraderPreprocessor):
     """Keep what goes beyond marks in the gradebook; runs after SaveAutoGrades.
 
-    What intake noticed about a cell becomes nbgrader's automatic comment on it; a flagged answer waits for a person; a
-    hand-in that was judged without isolation is stamped.
+    What intake noticed about a cell becomes nbgrader's automatic comment on it; a flagged answer, at 0, waits for a
+    person; a hand-in that was judged without isolation is stamped.
     """
 
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
         where = resources["nbgrader"]
         language = language_of(nb)
-        intake = intake_of(nb)
-        noticed: dict[str, Any] = intake["cells"]
-        flags: dict[str, Any] = intake["flags"]
+        noticed: dict[str, Any] = intake_of(nb)["cells"]
+        flags = flags_of(nb)
         flagged = set(flags) | {_grade_cell_of(label) for label in flags}
         with Gradebook(where["db_url"]) as gradebook:
             notebook = gradebook.find_submission_notebook(where["notebook"], where["assignment"], where["student"])
             for comment in notebook.comments:
-                said = [found[comment.name][language] for found in (noticed, flags) if comment.name in found]
+                said = [noticed[comment.name][language]] if comment.name in noticed else []
+                if comment.name in flags:
+                    said.append(flags[comment.name][language])
                 if said:
                     comment.auto_comment = " ".join(said)
                 elif comment.auto_comment:  # nbgrader's own "No response.", for a cell that is as it was released
@@ -153,6 +161,30 @@ def verdicts_of(notebook: NotebookNode) -> dict[str, Verdict]:
     """Give the verdicts that an autograded notebook holds, by exercise id."""
     found = (cell.metadata.get("tilewise", {}).get("verdict") for cell in notebook.cells)
     return {verdict["exercise"]: Verdict.model_validate(verdict) for verdict in found if verdict}
+
+
+def flags_of(notebook: NotebookNode) -> dict[str, Text]:
+    """Say of each flagged answer in an autograded notebook, by its cell, why it is and what it would have earned."""
+    cells = {cell.metadata["nbgrader"]["grade_id"]: cell.metadata for cell in notebook.cells if is_grade(cell)}
+    said = {}
+    for label, flag in intake_of(notebook)["flags"].items():
+        said[label] = Text(**flag)
+        grade_cell = cells[_grade_cell_of(label)]
+        if (points := grade_cell["tilewise"].get("held")) is not None:
+            worth = grade_cell["nbgrader"]["points"]
+            said[label] = Text(
+                en=f"{said[label].en} {_HELD.en.format(points=points, worth=worth)}",
+                zh=said[label].zh + _HELD.zh.format(points=points, worth=worth),
+            )
+    return said
+
+
+def _held(notebook: NotebookNode, grade_cell: NotebookNode, answer: str, points: float) -> float:
+    """Give what a grade cell counts for now: nothing while its answer is flagged, and then keep what it would earn."""
+    if answer not in intake_of(notebook)["flags"]:
+        return points
+    grade_cell.metadata["tilewise"]["held"] = float(points)
+    return 0.0
 
 
 def _grade_cell_of(label: str) -> str:

@@ -19,7 +19,7 @@ from autograder.course.ids import exercise_id
 from autograder.judge.verdict import Kind, Verdict
 from autograder.nbgrader_plugin.autograde import JudgedAutograde
 from autograder.nbgrader_plugin.classroom import LOG, ClassError
-from autograder.nbgrader_plugin.execute import verdicts_of
+from autograder.nbgrader_plugin.execute import flags_of, verdicts_of
 from autograder.nbgrader_plugin.folders import is_usable
 from autograder.nbgrader_plugin.intake import intake_of
 from autograder.nbgrader_plugin.isolation import STAMP, unsafe_rung
@@ -169,5 +169,5 @@ def _notes(notebook: NotebookNode) -> Iterator[str]:
     if intake["problem"]:
         yield intake["problem"]["en"]
     yield from (note["en"] for note in intake["notes"])
-    for said in (intake["cells"], intake["flags"]):
-        yield from (f"{label}: {note['en']}" for label, note in said.items())
+    yield from (f"{label}: {note['en']}" for label, note in intake["cells"].items())
+    yield from (f"{label}: {flag.en}" for label, flag in flags_of(notebook).items())

@@ -9,7 +9,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -56,6 +56,10 @@ _LEFT_OUT = Text(
     en="Something that you wrote for it would not be graded: keep one cell, the one that came with the notebook, and "
     "put all of it there.",
     zh="你为它写的内容有一部分不会被评分：请只保留笔记本原有的那个单元格，把全部内容放进去。",
+)
+_SAY_IT_OTHERWISE = Text(
+    en="If you mean no such thing, say it in other words.",
+    zh="如果你并没有这个意思，请换一种说法。",
 )
 _NOT_OURS = Text(en="this is no notebook of the course", zh="这不是本课程的笔记本")
 _MARKS = {
@@ -130,8 +134,9 @@ def preflight(file: Path, course: Course) -> Preflight:
     starters = {label: cell for cell in releases["en"].cells if (label := _label(cell))}
     for cell in rebuilt.cells:
         if is_solution(cell):
-            note = intake["cells"].get(_label(cell))
-            lines.append(_answer(cell, starters[_label(cell)], Text(**note) if note else None, hand_in, course))
+            note, flag = (intake[said].get(_label(cell)) for said in ("cells", "flags"))
+            line = _answer(cell, starters[_label(cell)], Text(**note) if note else None, hand_in, course)
+            lines.append(_flagged(line, Text(**flag), cell) if flag else line)
     return Preflight(language, tuple(lines))
 
 
@@ -203,6 +208,13 @@ def _answer(cell: NotebookNode, starter: NotebookNode, note: Text | None, hand_i
     if problem := _problem(cell, role, course):
         return Line(item, State.LOST, problem)
     return Line(item, State.NOTED, note) if note else Line(item, State.TAKEN, _TAKEN)
+
+
+def _flagged(line: Line, flag: Text, cell: NotebookNode) -> Line:
+    """Add why a person will look; it is no loss in a written answer, which a person reads anyway."""
+    if is_grade(cell):
+        return replace(line, state=State.LOST if line.state is State.LOST else State.NOTED, says=flag)
+    return replace(line, state=State.LOST, says=_joined(flag, _SAY_IT_OTHERWISE))
 
 
 def _is_left_out(cell: NotebookNode, starter: NotebookNode, hand_in: HandIn) -> bool:

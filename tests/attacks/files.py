@@ -10,7 +10,7 @@ from typing import Any
 
 from autograder.course.ids import grade_id, solution_grade_id
 from autograder.judge.verdict import Kind
-from tests.attacks.roll import BLANK, REFUSED, RIGHT, Outcome, Submission, both, folder_of, nothing
+from tests.attacks.roll import BLANK, HELD, REFUSED, RIGHT, Outcome, Submission, both, folder_of, nothing
 from tests.autograder.nbgrader_plugin.handins import (
     NOTEBOOK,
     QUESTION,
@@ -243,7 +243,10 @@ def _spoken(right: dict[str, str]) -> list[Submission]:
                    written=INJECTED, typed={QUESTION: f"q7 = {INJECTED!r}"}),
             merit, ("q7",), frozenset({WRITTEN}),
         ),
-        Submission(HandIn("orders-in-code", code=told), merit, ("addressed to a grader",), frozenset(told)),
+        Submission(
+            HandIn("orders-in-code", code=told), both(HELD, HELD),
+            ("addressed to a grader", "10 of 10 points"), frozenset(told),
+        ),
         Submission(
             HandIn("orders-in-prose", "zh", code=right, written=ORDERS["zh"]), merit,
             ("addressed to a grader",), frozenset({WRITTEN}),

@@ -24,6 +24,7 @@ class Outcome:
 
 
 RIGHT = Outcome(FULL, PASSED)
+HELD = Outcome(0.0, PASSED)  # right, and flagged: a person has to decide
 BLANK = Outcome(0.0, NOT_STARTED)
 REFUSED = Outcome(0.0, frozenset())
 
