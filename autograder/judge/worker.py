@@ -22,6 +22,7 @@ import resource
 import struct
 import traceback
 import types
+import warnings
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -157,6 +158,10 @@ class Answers:
 def warm_up():
     """Have torch do its first-time work, in the process that is forked from rather than in every fork."""
     torch.set_num_threads(1)
+    # What `torch.empty` gives is NaN, so that a forgotten entry never happens to be right. The public function for it
+    # imports torch's compiler, seconds of it.
+    torch._C._set_deterministic_algorithms(True, warn_only=True)
+    warnings.filterwarnings("ignore", r"\S+ does not have a deterministic implementation")
     with Meter():
         rows = torch.ones(2, 3)
         str((rows - rows.amax(dim=-1, keepdim=True)).exp().sum(dim=-1) @ rows[:, :2])

@@ -302,3 +302,17 @@ HARMLESS = {
 @pytest.mark.parametrize("source", HARMLESS.values(), ids=HARMLESS.keys())
 def test_a_name_that_only_looks_forbidden_is_not(walled: Judge, source: str) -> None:
     assert ask(walled, source).passed
+
+
+def test_memory_that_was_never_written_is_nan_and_says_nothing_of_it(judge: Judge) -> None:
+    source = """
+        import torch
+        def twice(x, shift):
+            y = torch.empty_like(x)
+            print(y.isnan().all().item(), torch.empty(3).isnan().all().item())
+            return y.put_(torch.arange(1), x.flatten()[:1] * 2 + shift)
+    """
+    verdict = ask(judge, source)
+    assert verdict.printed == "True True\n"
+    assert verdict.counterexample is not None
+    assert "nan" in verdict.counterexample.got
