@@ -22,13 +22,14 @@ WINDOW = {"width": 1120, "height": 1130}
 
 def take(browser: Browser, language: str, target: Path) -> None:
     """Paste a typical wrong solution, check it, and photograph what the judge says."""
-    wrong = load_course().exercises[EXERCISE].variants("wrong")[MISTAKE].read_text(encoding="utf-8").rstrip()
+    course = load_course()
+    wrong = course.exercises[EXERCISE].variants("wrong")[MISTAKE].read_text(encoding="utf-8").rstrip()
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder) / "my", language)
         lab = Lab(browser.new_page(viewport=WINDOW), server)
         try:
             lab.open_home()
-            lab.follow(lab.current.locator('a[href*="online_softmax.ipynb"]').first)
+            lab.open_chapter(course.chapter(EXERCISE.partition(".")[0]))
             lab.page.keyboard.press("Control+B")  # the file browser away: room for the notebook
             lab.run("setup")
             lab.write(f"{CELL}--code", wrong)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from autograder.course.model import Course
+from autograder.course.reading import load_course
 from tests.browser.lab import Lab, Server
 
 # Chromium must neither need a display or a sandbox (root) nor speak to anybody on its own account.
@@ -32,6 +34,11 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def course() -> Course:
+    return load_course()
 
 
 @pytest.fixture(params=["en", "zh"])

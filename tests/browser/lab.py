@@ -15,10 +15,13 @@ from urllib.parse import urlsplit
 import nbformat
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 
+from autograder.course.model import Chapter
+
 REPOSITORY = Path(__file__).parents[2]
 SCREENSHOTS = REPOSITORY / "build" / "screenshots"
 COMMAND = Path(sysconfig.get_path("scripts")) / "tilewise"
 LOCAL = "127.0.0.1"
+HOME = "home.ipynb"
 IDLE = re.compile(r"\| (Idle|空闲)")
 PATIENCE_MS = 60_000
 
@@ -58,6 +61,7 @@ class Lab:
 
     page: Page
     server: Server
+    notebook: str = HOME
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
@@ -88,18 +92,24 @@ class Lab:
 
     def open_home(self) -> None:
         self.page.goto(self.server.address)
+        self.notebook = HOME
         self.wait_until_idle()
 
-    def follow(self, link: Locator) -> None:
-        """Click a link to another notebook and wait until that is on top with its kernel ready."""
+    def open_chapter(self, chapter: Chapter) -> None:
+        """Click a chapter on the home page and wait until its kernel is ready."""
+        self.follow_to(chapter)
+        self.wait_until_idle()
+
+    def follow_to(self, chapter: Chapter) -> None:
+        """Click a chapter on the home page and wait until its cells are there, whatever its kernel does."""
         before = self.current.get_attribute("id")
-        link.click()
+        self.notebook = f"{chapter.folder.name}/{chapter.slug}.ipynb"
+        self.current.locator(f'a[href*="{chapter.slug}.ipynb"]').first.click()
         self.page.wait_for_function(
             "before => { const now = document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden)');"
             " return now && now.id !== before && now.querySelector('.jp-Cell'); }",
             arg=before,
         )
-        self.wait_until_idle()
 
     def wait_until_idle(self) -> None:
         """Wait for the kernel's session: cells that are run before it connects are lost."""
@@ -109,10 +119,14 @@ class Lab:
     def current(self) -> Locator:
         return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
 
+    @property
+    def file(self) -> Path:
+        """The open notebook on disk."""
+        return self.server.folder / self.server.language / self.notebook
+
     def cell(self, id_: str) -> Locator:
-        """Find a cell of the open chapter by its id in the file (the page does not show ids)."""
-        file = self.server.folder / self.server.language / "03_online_softmax" / "online_softmax.ipynb"
-        ids = [cell["id"] for cell in nbformat.read(file, as_version=4).cells]
+        """Find a cell of the open notebook by its id in the file (the page does not show ids)."""
+        ids = [cell["id"] for cell in nbformat.read(self.file, as_version=4).cells]
         return self.current.locator(".jp-Notebook .jp-Cell").nth(ids.index(id_))
 
     def run(self, id_: str) -> Locator:
@@ -131,6 +145,12 @@ class Lab:
         self.page.keyboard.press("Control+A")
         self.page.keyboard.insert_text(source)
         self.page.keyboard.press("Shift+Enter")
+
+    def run_all(self) -> None:
+        """Choose Run > Run All Cells."""
+        menu = {"en": "Run", "zh": "运行"}[self.server.language]
+        self.page.locator("#jp-MainMenu").get_by_text(menu, exact=True).click()
+        self.page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
 
     def save(self) -> None:
         self.page.keyboard.press("Escape")

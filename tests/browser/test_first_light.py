@@ -13,7 +13,6 @@ from playwright.sync_api import expect
 
 from autograder.course.markup import to_html
 from autograder.course.model import Course, Exercise
-from autograder.course.reading import load_course
 from autograder.course.starter import solution_cell_source
 from tests.browser.lab import PATIENCE_MS, Lab
 
@@ -24,14 +23,9 @@ FIRST_QUIZ_SECONDS = 20.0
 WARM_CHECK_SECONDS = 2.0
 
 
-@pytest.fixture(scope="module")
-def course() -> Course:
-    return load_course()
-
-
-def open_chapter(lab: Lab) -> None:
+def open_chapter(lab: Lab, course: Course) -> None:
     lab.open_home()
-    lab.follow(lab.current.locator(f'a[href*="{CHAPTER}.ipynb"]').first)
+    lab.open_chapter(course.chapter(CHAPTER))
 
 
 def as_read(markup: str) -> str:
@@ -53,7 +47,7 @@ def test_the_way_in_is_quiet_and_in_the_language(lab: Lab, course: Course) -> No
 
 
 def test_first_quiz_is_there_soon_and_is_answered_by_keyboard(lab: Lab, course: Course) -> None:
-    open_chapter(lab)
+    open_chapter(lab, course)
     lab.run("setup")
     output = lab.run(f"{CHAPTER}--q1--quiz")
     first = output.locator("input[type=radio]").first
@@ -80,7 +74,7 @@ def test_first_quiz_is_there_soon_and_is_answered_by_keyboard(lab: Lab, course: 
 
 def test_a_wrong_cell_gets_its_diagnosis_and_a_right_one_passes(lab: Lab, course: Course) -> None:
     exercise = course.exercises[f"{CHAPTER}.streaming"]
-    open_chapter(lab)
+    open_chapter(lab, course)
     lab.run("setup")
     wrong = exercise.variants("wrong")
     seconds = []

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 CONFIG = Path(__file__).parent / "config"
+LAB_EXTENSIONS = Path(__file__).parent / "labextensions"
 START_SECONDS = 60.0
 PORT_TRIES = 3
 STOP_SECONDS = 10.0
@@ -103,7 +104,12 @@ class _PortTakenError(ServerError):
 
 def _start_once(folder: Path, state: Path, language: str, port: int) -> Server:
     log = state / "jupyter.log"
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder}"]
+    options = {
+        "ServerApp.port": port,
+        "ServerApp.root_dir": folder,
+        "LabApp.extra_labextensions_path": LAB_EXTENSIONS,
+    }
+    command = [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items())]
     with log.open("wb") as output:
         # A session of its own: Ctrl-C then reaches only us, and we stop the server without its "are you sure?".
         process = subprocess.Popen(

@@ -1,0 +1,35 @@
+"""Cells that are run before the kernel is there: JupyterLab by itself forgets them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from autograder.course.model import Course
+from tests.browser.lab import IDLE, PATIENCE_MS, Lab
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("language", ["en"])
+def test_run_all_pressed_before_the_kernel_is_there_runs_every_cell(lab: Lab, course: Course) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        """Keep the request that starts the kernel back; all others go on."""
+        held.append(route) if route.request.method == "POST" else route.continue_()
+
+    lab.open_home()
+    lab.page.route("**/api/sessions*", hold)
+    lab.follow_to(course.chapter("online_softmax"))
+    lab.run_all()
+    prompts = lab.current.locator(".jp-CodeCell .jp-InputPrompt")
+    expect(prompts.first).to_have_text("[*]:")
+    assert len(held) == 1
+    expect(lab.page.locator("#jp-main-statusbar")).not_to_contain_text(IDLE)
+    held.pop().continue_()
+    expect(prompts.last).to_have_text(re.compile(r"\[\d+\]:"), timeout=PATIENCE_MS)
+    assert prompts.all_text_contents() == [f"[{number}]:" for number in range(1, prompts.count() + 1)]
+    assert lab.interruptions == []
