@@ -1,4 +1,4 @@
-"""Reference implementations of softmax and attention. Knows nothing of the course.
+"""Softmax and attention, done well: readable, right where it is hard, with a choice of backends.
 
 `import tilewise` is cheap: torch is imported with the first name that is used.
 """
@@ -7,6 +7,9 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
+    "attention": "functional",
+    "explain_backend": "functional",
+    "BackendError": "backends",
     "naive_softmax": "softmax",
     "safe_softmax": "softmax",
     "online_softmax": "softmax",
@@ -16,10 +19,14 @@ _HOME = {
     "merge_many": "parts",
 }
 
-__all__ = sorted(_HOME)
+_MODULES = ("backends", "nn")
+
+__all__ = sorted([*_HOME, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"tilewise.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'tilewise' has no attribute {name!r}; it has: {', '.join(__all__)}")
     return getattr(import_module(f"tilewise.{_HOME[name]}"), name)

@@ -1,0 +1,161 @@
+"""Which code attends: the names, what can run here and why not, and the choice.
+
+A backend is a module with two functions, imported when it is chosen; none imports another.
+
+    forward(q, k, v, spec) -> (o, lse)
+    backward(do, dlse, q, k, v, o, lse, spec, *, mask_grad) -> (dq, dk, dv, dmask)
+
+q, o, do: (B, H, N_q, D or D_v)   k, v: (B, H_kv, N_k, D or D_v)   lse: (B, H, N_q), natural log, in `sum_dtype`
+dlse: like lse, or None for no gradient   dmask: like spec.mask where mask_grad is asked for, else None
+Everything else is in the `Spec`, already checked. Gradients have the dtype and shape of what they belong to.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Protocol, cast
+
+from torch import Tensor
+
+from tilewise.spec import Spec
+
+
+class BackendError(RuntimeError):
+    """The backend that was asked for cannot do this here; says why, and what can."""
+
+
+class Backend(Protocol):
+    """What a backend module offers."""
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, spec: Spec) -> tuple[Tensor, Tensor]: ...
+
+    def backward(
+        self,
+        do: Tensor,
+        dlse: Tensor | None,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        o: Tensor,
+        lse: Tensor,
+        spec: Spec,
+        *,
+        mask_grad: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]: ...
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether a backend can run on this machine: `reason` says why not, or how it runs."""
+
+    name: str
+    available: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which backend attends, and for those that come before it in the order of preference, why not they."""
+
+    name: str
+    refused: dict[str, str]
+
+    def __str__(self) -> str:
+        return "\n".join([self.name, *(f"  not {name}: {reason}" for name, reason in self.refused.items())])
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """here: why it cannot run on this machine, or None.   fits: why it cannot do one call, or None."""
+
+    module: str
+    how: str
+    here: Callable[[], str | None]
+    fits: Callable[[Tensor, Tensor, Spec], str | None] = lambda q, v, spec: None
+
+
+def _always() -> str | None:
+    return None
+
+
+def _coming() -> str | None:
+    return "it does not exist yet in this version of tilewise"
+
+
+def _triton_here() -> str | None:
+    if find_spec("triton") is None:
+        return "the package triton is not installed (it exists for Linux only)"
+    return None
+
+
+def _triton_fits(q: Tensor, v: Tensor, spec: Spec) -> str | None:
+    return cast(str | None, import_module("tilewise.backends.triton").cannot(q, v, spec))
+
+
+_ENTRIES = {
+    "reference": _Entry("tilewise.backends.reference", "plain PyTorch, the whole matrix of scores in hand", _always),
+    "torch_fa1": _Entry("tilewise.backends.torch_fa1", "PyTorch, tile by tile, FlashAttention's loop order", _always),
+    "torch_fa2": _Entry("tilewise.backends.torch_fa2", "PyTorch, tile by tile, FlashAttention-2's loop order", _always),
+    "triton": _Entry("tilewise.backends.triton", "Triton", _triton_here, _triton_fits),
+    "cpp": _Entry("tilewise.backends.cpp", "C++ for the processor", _coming),
+    "cuda": _Entry("tilewise.backends.cuda", "CUDA C++ on a GPU", _coming),
+    "cuda_cpu": _Entry("tilewise.backends.cuda_cpu", "CUDA C++ executed on the processor", _coming),
+}
+_ON_GPU = ("triton", "torch_fa2")
+_ON_CPU = ("torch_fa2",)
+
+
+def statuses() -> dict[str, Status]:
+    """Say of every backend by name whether it can run on this machine, and why not."""
+    found = {}
+    for name, entry in _ENTRIES.items():
+        reason = entry.here()
+        found[name] = Status(name, reason is None, reason or entry.how)
+    return found
+
+
+def choose(name: str, q: Tensor, k: Tensor, v: Tensor, spec: Spec) -> str:
+    """Give the backend for one call. Raises ValueError for an unknown name, BackendError for one that cannot do it."""
+    if name == "auto":
+        return explain(q, k, v, spec).name
+    if name not in _ENTRIES:
+        raise ValueError(f"backend must be 'auto' or one of {', '.join(_ENTRIES)}, got {name!r}")
+    if reason := _refusal(name, q, v, spec):
+        raise BackendError(f"backend {name!r} cannot do this: {reason}. backend='auto' takes one that can")
+    return name
+
+
+def explain(q: Tensor, k: Tensor, v: Tensor, spec: Spec) -> Choice:
+    """Make the choice of "auto"."""
+    refused: dict[str, str] = {}
+    for name in _ON_GPU if q.is_cuda else _ON_CPU:
+        reason = _refusal(name, q, v, spec)
+        if reason is None:
+            return Choice(name, refused)
+        refused[name] = reason
+    raise BackendError(f"no backend can do this: {refused}")
+
+
+def load(name: str) -> Backend:
+    """Import a backend. Its functions are those of `Backend`."""
+    return cast(Backend, import_module(_ENTRIES[name].module))
+
+
+def _refusal(name: str, q: Tensor, v: Tensor, spec: Spec) -> str | None:
+    entry = _ENTRIES[name]
+    return entry.here() or entry.fits(q, v, spec)
+
+
+class _CallableModule(ModuleType):
+    """`tilewise.backends` is this package, and `tilewise.backends()` asks it: one name for the reader, two uses."""
+
+    def __call__(self) -> dict[str, Status]:
+        return statuses()
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -1,0 +1,148 @@
+"""FlashAttention-2 (Dao 2023) with PyTorch's operators: queries in the outer loop, an unnormalised accumulator.
+
+Never more than a tile of scores in hand; tiles that no query sees are not formed; only o and lse are kept for the
+backward pass. Inside, logarithms and exponentials are to base 2: a processor computes `torch.exp2` in a quarter of the time
+of `torch.exp`, and no slower for -inf. What is in that unit has a 2 in its name; lse leaves in natural log.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from tilewise.spec import Spec, sum_dtype
+from tilewise.tiles import Slab, blocks, slabs
+
+LOG2_E = math.log2(math.e)
+BLOCK_Q, BLOCK_K = 256, 256
+
+
+def forward(
+    q: Tensor, k: Tensor, v: Tensor, spec: Spec, *, block_q: int = BLOCK_Q, block_k: int = BLOCK_K
+) -> tuple[Tensor, Tensor]:
+    """Attend. Shapes as in `tilewise.backends`. Algorithm 1 of the paper, for every block of queries."""
+    o = q.new_empty(*q.shape[:-1], v.shape[-1])
+    lse = q.new_empty(q.shape[:-1], dtype=sum_dtype(q.dtype))
+    for slab in slabs(q, k, spec, block_q=block_q, block_k=block_k, unit=LOG2_E):
+        k_all, v_all = slab.keys(k), slab.keys(v)
+        for rows in blocks(range(slab.n_q), block_q):
+            q_i = slab.queries(q, rows) * slab.query_scale
+            m2, l, acc = _attend(slab, q_i, k_all, v_all, rows, block_k)
+            slab.put(o, rows, acc.div_(torch.where(l == 0, 1.0, l)))
+            slab.put(lse[..., None], rows, m2 / LOG2_E + torch.log(l))
+    return o, lse
+
+
+def _attend(slab: Slab, q_i: Tensor, k: Tensor, v: Tensor, rows: range, block_k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Go through the keys that a block of queries sees.
+
+    q_i: (heads, G * rows, D)   ->   m2, l: (heads, G * rows, 1)   acc: (heads, G * rows, D_v), not yet divided by l
+    """
+    m2 = q_i.new_full((*q_i.shape[:-1], 1), -torch.inf)
+    l = torch.zeros_like(m2)
+    acc = q_i.new_zeros(*q_i.shape[:-1], v.shape[-1])
+    for columns in blocks(slab.spec.columns(rows, slab.n_q, slab.n_k), block_k):
+        tile = slab.scores(q_i, k[:, columns.start : columns.stop], rows, columns)
+        if tile is None:
+            continue
+        m2_new = torch.maximum(m2, tile.s.amax(dim=-1, keepdim=True))
+        anchor = torch.where(m2_new == -torch.inf, 0.0, m2_new)  # -inf - -inf is NaN; -inf - 0 gives the 0 it must
+        p = tile.s.sub_(anchor).exp2_()
+        alpha = torch.exp2(m2 - anchor)
+        l = l * alpha + p.sum(dim=-1, keepdim=True)
+        acc.mul_(alpha).baddbmm_(slab.dropped(p, rows, columns), v[:, columns.start : columns.stop])
+        m2 = m2_new
+    return m2, l, acc
+
+
+def backward(
+    do: Tensor,
+    dlse: Tensor | None,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    o: Tensor,
+    lse: Tensor,
+    spec: Spec,
+    *,
+    mask_grad: bool,
+    block_q: int = BLOCK_Q,
+    block_k: int = BLOCK_K,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Give dq, dk, dv and dmask. Shapes as in `tilewise.backends`. Algorithm 2 of the paper, queries outside.
+
+    The weights come back as exp(s - lse); the gradient of lse enters as p * dlse, so it joins delta.
+    """
+    dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+    dmask = torch.zeros_like(spec.mask, dtype=sum_dtype(q.dtype)) if mask_grad and spec.mask is not None else None
+    for slab in slabs(q, k, spec, block_q=block_q, block_k=block_k, unit=LOG2_E):
+        k_all, v_all = slab.keys(k), slab.keys(v)
+        dk_all, dv_all = torch.zeros_like(k_all), torch.zeros_like(v_all)
+        for rows in blocks(range(slab.n_q), block_q):
+            queries = _queries(slab, rows, do, dlse, q, o, lse)
+            dq_i = torch.zeros_like(queries.q)
+            for columns in blocks(spec.columns(rows, slab.n_q, slab.n_k), block_k):
+                j = slice(columns.start, columns.stop)
+                tile = _tile(slab, queries, k_all[:, j], v_all[:, j], rows, columns)
+                if tile is None:
+                    continue
+                if dmask is not None:
+                    slab.add_mask_grad(dmask, tile.ds, rows, columns)
+                dv_all[:, j].baddbmm_(tile.p.mT, queries.do)
+                dq_i.baddbmm_(tile.dqk, k_all[:, j])
+                dk_all[:, j].baddbmm_(tile.dqk.mT, queries.q)
+            slab.put(dq, rows, dq_i.mul_(spec.scale))
+        slab.put_keys(dk, dk_all.mul_(spec.scale))
+        slab.put_keys(dv, dv_all)
+    return dq, dk, dv, None if dmask is None or spec.mask is None else dmask.to(spec.mask.dtype)
+
+
+class _Queries(NamedTuple):
+    """What the backward pass knows of a block of queries. do: (heads, G * rows, D_v)
+
+    q, and q_scaled as `Slab.scores` wants it: (heads, G * rows, D)
+    lse2: (heads, G * rows, 1), 0 where no key is seen   delta = rowsum(do * o) - dlse: (heads, G * rows, 1)
+    """
+
+    q: Tensor
+    q_scaled: Tensor
+    do: Tensor
+    lse2: Tensor
+    delta: Tensor
+
+
+def _queries(slab: Slab, rows: range, do: Tensor, dlse: Tensor | None, q: Tensor, o: Tensor, lse: Tensor) -> _Queries:
+    do_i = slab.queries(do, rows)
+    delta = (do_i * slab.queries(o, rows)).sum(dim=-1, keepdim=True)
+    if dlse is not None:
+        delta -= slab.per_query(dlse, rows)
+    lse_i = slab.per_query(lse, rows)
+    lse2 = torch.where(lse_i == -torch.inf, 0.0, lse_i * LOG2_E)
+    q_i = slab.queries(q, rows)
+    return _Queries(q_i, q_i * slab.query_scale, do_i, lse2, delta)
+
+
+class _Tile(NamedTuple):
+    """Gradients of one tile: (heads, G * rows, columns) each.
+
+    p: the weights after dropout   ds: of the scores   dqk: of scale * q @ k, which is ds where there is no softcap
+    """
+
+    p: Tensor
+    ds: Tensor
+    dqk: Tensor
+
+
+def _tile(slab: Slab, queries: _Queries, k_j: Tensor, v_j: Tensor, rows: range, columns: range) -> _Tile | None:
+    """Form a tile of weights anew, and the gradient of its scores: ds = p * (dp - delta). None where all is hidden."""
+    tile = slab.scores(queries.q_scaled, k_j, rows, columns)
+    if tile is None:
+        return None
+    p = tile.s.sub_(queries.lse2).exp2_()
+    dp = slab.dropped(torch.bmm(queries.do, v_j.mT), rows, columns)
+    ds = dp.sub_(queries.delta).mul_(p)
+    dqk = ds if tile.tanh is None else ds * (1 - tile.tanh**2)
+    return _Tile(slab.dropped(p, rows, columns), ds, dqk)

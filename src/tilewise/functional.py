@@ -1,0 +1,137 @@
+"""The one public way to attend: check the arguments, choose the backend, connect its two passes to autograd."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal, TypedDict, Unpack, overload
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from tilewise import backends
+from tilewise.spec import Spec, Window, make_spec
+
+
+class Options(TypedDict, total=False):
+    """What can be asked of `attention` besides the backend."""
+
+    causal: bool
+    mask: Tensor | None
+    scale: float | None
+    window: Window | None
+    softcap: float | None
+    alibi_slopes: Tensor | None
+    dropout_p: float
+    generator: torch.Generator | None
+
+
+@overload
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    backend: str = ...,
+    return_lse: Literal[False] = False,
+    **options: Unpack[Options],
+) -> Tensor: ...
+@overload
+def attention(
+    q: Tensor, k: Tensor, v: Tensor, *, backend: str = ..., return_lse: Literal[True], **options: Unpack[Options]
+) -> tuple[Tensor, Tensor]: ...
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    causal: bool = False,
+    mask: Tensor | None = None,
+    scale: float | None = None,
+    window: Window | None = None,
+    softcap: float | None = None,
+    alibi_slopes: Tensor | None = None,
+    dropout_p: float = 0.0,
+    generator: torch.Generator | None = None,
+    backend: str = "auto",
+    return_lse: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Attend: softmax(q @ k^T * scale) @ v, for every head, differentiable once in q, k, v and an additive mask.
+
+    q: (B, H, N_q, D)   k: (B, H_kv, N_k, D)   v: (B, H_kv, N_k, D_v)   ->   o: (B, H, N_q, D_v) in the dtype of q
+    Any strides; float64, float32, float16 or bfloat16; sums in float32 at least. H is a multiple of H_kv, and query
+    head h reads head h // (H / H_kv): grouped heads, or multi-query attention where H_kv is 1.
+
+    causal: aligned at the bottom right, so that the last query sees every key (FlashAttention 2.1 and later; torch's
+        own `is_causal` is aligned at the top left). For N_q = 2, N_k = 4 and for N_q = 4, N_k = 2, 1 where seen:
+
+            1 1 1 0        0 0
+            1 1 1 1        0 0
+                           1 0
+                           1 1
+
+    mask: broadcasts to (B, H, N_q, N_k); bool (True: may attend) or floating (added to the scores, -inf hides)
+    scale: what scores are multiplied by; None means 1/sqrt(D)
+    window: how many keys before and after its own position a query sees, one number for both or (left, right), None
+        for no bound; query i stands at position i + N_k - N_q
+    softcap: c in c * tanh(s / c), taken after the scale and before any mask (Gemma 2, arXiv 2408.00118)
+    alibi_slopes: (H,) or (B, H); slope * distance is subtracted from the score (Press et al. 2021, arXiv 2108.12409)
+    dropout_p: the share of weights set to 0, the others divided by 1 - dropout_p; which ones is drawn from `generator`,
+        or torch's default one, and is the same in every backend
+    backend: "auto" takes the best that can run (`tilewise.explain_backend` says which, and why), or a name out of
+        `tilewise.backends()`, which raises `BackendError` with the reason where it cannot run
+    return_lse: also give lse = log(sum(exp(s))) of each row, natural log: (B, H, N_q), float32 (float64 for float64),
+        differentiable too
+
+    A query that sees no key gets o = 0, lse = -inf and zero gradients. Raises TypeError or ValueError for arguments
+    that do not fit one another, and says what to do.
+    """
+    spec = make_spec(
+        q,
+        k,
+        v,
+        causal=causal,
+        mask=mask,
+        scale=scale,
+        window=window,
+        softcap=softcap,
+        alibi_slopes=alibi_slopes,
+        dropout_p=dropout_p,
+        generator=generator,
+    )
+    chosen = backends.choose(backend, q, k, v, spec)
+    o, lse = _Attention.apply(q, k, v, spec.mask, spec, backends.load(chosen))
+    return (o, lse) if return_lse else o
+
+
+class _Attention(torch.autograd.Function):
+    """Only q, k, v, o and lse outlive the forward pass (and the mask, which is the caller's): nothing N_q x N_k."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, spec: Spec, backend: backends.Backend
+    ) -> tuple[Tensor, Tensor]:
+        o, lse = backend.forward(q, k, v, spec)
+        ctx.save_for_backward(q, k, v, mask, o, lse)
+        ctx.set_materialize_grads(False)
+        ctx.spec, ctx.backend = replace(spec, mask=None), backend
+        return o, lse
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, do: Tensor | None, dlse: Tensor | None) -> tuple[Tensor | None, ...]:
+        q, k, v, mask, o, lse = ctx.saved_tensors
+        if do is None and dlse is None:
+            return (None,) * 6
+        do = torch.zeros_like(o) if do is None else do
+        spec = replace(ctx.spec, mask=mask)
+        dq, dk, dv, dmask = ctx.backend.backward(do, dlse, q, k, v, o, lse, spec, mask_grad=ctx.needs_input_grad[3])
+        return dq, dk, dv, dmask, None, None
+
+
+def explain_backend(q: Tensor, k: Tensor, v: Tensor, **options: Unpack[Options]) -> backends.Choice:
+    """Say which backend "auto" takes for a call of `attention` with these arguments, and why not those before it.
+
+    Printed, the choice reads as a few lines. Raises what `attention` raises for arguments that do not fit one another.
+    """
+    return backends.explain(q, k, v, make_spec(q, k, v, **options))
