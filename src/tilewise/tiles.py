@@ -113,6 +113,13 @@ class Slab:
         target = self._mask_tile(dmask, rows, columns)
         target += ds.view(-1, self.group, len(rows), len(columns)).sum_to_size(target.shape)
 
+    def rows(self, columns: range) -> range:
+        """Give the queries between the first and the last that see any of these keys by their position."""
+        shift = self.n_k - self.n_q
+        start = 0 if self.spec.right is None else max(0, columns[0] - shift - self.spec.right)
+        stop = self.n_q if self.spec.left is None else min(self.n_q, columns[-1] - shift + self.spec.left + 1)
+        return range(min(start, self.n_q), max(min(start, self.n_q), stop))
+
     def _mask(self, rows: range, columns: range) -> Tensor | None:
         return None if self.spec.mask is None else self._mask_tile(self.spec.mask, rows, columns)
 

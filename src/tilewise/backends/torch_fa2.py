@@ -1,8 +1,8 @@
 """FlashAttention-2 (Dao 2023) with PyTorch's operators: queries in the outer loop, an unnormalised accumulator.
 
 Never more than a tile of scores in hand; tiles that no query sees are not formed; only o and lse are kept for the
-backward pass. Inside, logarithms and exponentials are to base 2: a processor computes `torch.exp2` in a quarter of the time
-of `torch.exp`, and no slower for -inf. What is in that unit has a 2 in its name; lse leaves in natural log.
+backward pass. Inside, logarithms and exponentials are to base 2: a processor takes a quarter of the time of `torch.exp`
+for `torch.exp2`, and is no slower for -inf. What is in that unit has a 2 in its name; lse leaves in natural log.
 """
 
 from __future__ import annotations
