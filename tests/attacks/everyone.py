@@ -1,12 +1,10 @@
-"""The hostile class: everybody who hands in. `python -m tests.attacks.everyone DIR` fills DIR/submitted by hand."""
+"""The hostile class: everybody who hands in. `python -m scripts.hostile_class DIR` makes it, to be graded by hand."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from autograder.course.model import Course
-from autograder.course.reading import load_course
 from tests.attacks.cells import cells
 from tests.attacks.files import files
 from tests.attacks.honest import honest, language, outcome_of
@@ -32,10 +30,3 @@ def hostile(course: Course, classroom: Path) -> list[Submission]:
 
 def everyone(course: Course, classroom: Path) -> list[Submission]:
     return [*honest(course), *hostile(course, classroom)]
-
-
-if __name__ == "__main__":
-    folder = Path(sys.argv[1]).resolve()
-    for submission in everyone(load_course(), folder):
-        submission.write(folder)
-        print(submission.student.encode("unicode_escape").decode())

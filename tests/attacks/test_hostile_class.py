@@ -15,9 +15,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from autograder.judge.verdict import Kind, Verdict
-from autograder.nbgrader_plugin.execute import verdicts_of
+from autograder.judge.verdict import Kind
+from scripts import hostile_class
 from tests.attacks.cells import MARK, PROCESS
+from tests.attacks.comparing import surprises, verdicts
 from tests.attacks.conftest import REPOSITORY, Run
 from tests.attacks.roll import Submission
 from tests.attacks.watched import descendants
@@ -32,33 +33,28 @@ MOST_LOG_BYTES = 4 << 20
 MOST_NOTEBOOK_BYTES = 1 << 20
 
 
-def verdicts(run: Run, student: str) -> dict[str, Verdict]:
-    return verdicts_of(nbformat.read(autograded(run.folder, student), as_version=4))
-
-
-def surprises(run: Run, roll: dict[str, Submission]) -> Iterator[str]:
-    """Compare every exercise of every student with the list."""
-    found = standings(run.folder)
-    for student, submission in roll.items():
-        given = verdicts(run, student)
-        for exercise, expected in submission.outcomes.items():
-            marks, verdict = found[student][exercise].auto, given.get(exercise)
-            if marks != expected.points:
-                yield f"{student}, {exercise}: {marks} points, expected {expected.points}"
-            if (verdict is not None) != bool(expected.kinds):
-                yield f"{student}, {exercise}: {'judged' if verdict else 'not judged'}"
-            elif verdict and (verdict.kind not in expected.kinds or verdict.mistake != expected.mistake):
-                yield f"{student}, {exercise}: {verdict.kind} {verdict.mistake}, expected {expected}"
-
-
 def test_every_verdict_is_as_listed(run, roll) -> None:
-    assert list(surprises(run, roll)) == []
+    assert list(surprises(run.folder, roll)) == []
 
 
 def test_the_comparison_notices_a_wrong_mark(run, roll) -> None:
     student = roll["right-00"]
-    swapped = Submission(student.hand_in, roll["blank"].outcomes)
-    assert len(list(surprises(run, {student.student: swapped}))) == 4
+    swapped = Submission(student.hand_in, roll["blank"].outcomes, flagged=frozenset({WRITTEN}))
+    assert len(list(surprises(run.folder, {student.student: swapped, "nobody": swapped}))) == 2 + 2 + 1 + 1
+
+
+def test_a_person_can_make_the_class_and_compare_it(runs, roll, tmp_path, capsys) -> None:
+    """What `python -m scripts.hostile_class DIR` does, and what its --check says of a graded and an ungraded class."""
+    hostile_class.make(tmp_path / "class")
+    assert {path.name for path in (tmp_path / "class" / "submitted").iterdir()} == set(roll)
+    with (tmp_path / "class" / hostile_class.EXPECTED).open(encoding="utf-8", newline="") as stream:
+        expected = {row["student"]: row for row in csv.DictReader(stream)}
+    assert len(expected) == len(roll)
+    assert expected["sleeper"][f"{TWO_PASS} verdict"] == "TLE"
+    assert expected["wrong-00"][f"{TWO_PASS} verdict"].endswith(roll["wrong-00"].outcomes[TWO_PASS].mistake)
+    assert not hostile_class.check(tmp_path / "class")
+    capsys.readouterr()
+    assert hostile_class.check(runs["tilewise grade"].folder), capsys.readouterr().out
 
 
 def test_the_class_is_as_large_as_it_must_be(roll) -> None:
@@ -82,12 +78,6 @@ def test_quiz_answers_count_only_where_they_are_right(run, roll, course) -> None
     full = course.questions[QUESTION].points
     for student, grades in standings(run.folder).items():
         assert grades[QUESTION].auto == (full if student.startswith("right-") else 0.0), student
-
-
-def test_what_is_flagged_waits_for_a_person_and_nothing_else_does(run, roll) -> None:
-    found = standings(run.folder)
-    waiting = {s: {label for label, grade in grades.items() if grade.needs_person} for s, grades in found.items()}
-    assert waiting == {student: set(submission.flagged) for student, submission in roll.items()}
 
 
 def test_prose_that_gives_orders_earns_nothing_by_itself(run) -> None:
@@ -198,7 +188,7 @@ def test_everyone_gets_feedback_that_names_every_lost_point(runs, roll) -> None:
     run = runs["tilewise grade"]
     for student, submission in roll.items():
         page = feedback(run.folder, student).read_text(encoding="utf-8")
-        for exercise, verdict in verdicts(run, student).items():
+        for exercise, verdict in verdicts(run.folder, student).items():
             language = submission.hand_in.language
             lost = [p for p in verdict.properties if p.points < p.max_points]
             held = exercise in submission.flagged
