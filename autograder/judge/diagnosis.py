@@ -1,10 +1,11 @@
-"""Name the mistake: the known-wrong solution that does the same to every failing case."""
+"""Name the mistake: the known-wrong solution that does the same to every failing case, or two that do so together."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -48,21 +49,47 @@ class Suspects:
     rules: Rules
     known: Plays
 
-    def who(self, plays: Mapping[int, Play], kinds: Mapping[int, Kind]) -> str | None:
-        """Give the name of the one that behaves alike, or None. plays, kinds: the student's, by the case's number."""
+    def who(self, plays: Mapping[int, Play], kinds: Mapping[int, Kind]) -> tuple[str, ...]:
+        """Give the name of the one that behaves alike, or two names, or none.
+
+        plays, kinds: the student's, by the case's number.
+        """
         failing = [d for d in self.drawn if kinds[d.number] not in (Kind.PASSED, Kind.NOT_RUN, Kind.NOT_STARTED)]
         if not failing or not all(plays[d.number].outcome.end in TELLING for d in failing):
-            return None
+            return ()
         if any(plays[d.number].outcome.loading for d in failing):
-            return None
+            return ()
         failing.sort(key=lambda d: d.case.size)
         for names in self._waves(failing[0], kinds):
             alike = self._alike(names, failing, plays)
             if len(alike) > 1:
                 alike = self._same_properties(alike, kinds) or alike
             if alike:
-                return alike[0]
-        return None
+                return (alike[0],)
+        return self._two(failing, plays, kinds)
+
+    def _two(self, failing: Sequence[Drawn], plays: Mapping[int, Play], kinds: Mapping[int, Kind]) -> tuple[str, ...]:
+        """Give two that together fail what the answer fails; wherever one of them fails, the answer does the same.
+
+        The one that fails the smallest case comes first. Where two mistakes meet in one case, its numbers are those
+        of neither, and this gives none.
+        """
+        consistent = list(self.sources)
+        run = [d for d in self.drawn if kinds[d.number] not in (Kind.NOT_RUN, Kind.NOT_STARTED)]
+        for cases in ([d for d in run if d.case.size < LARGE], [d for d in run if d.case.size >= LARGE]):
+            self._play(consistent, cases)
+            consistent = [
+                name
+                for name in consistent
+                if all(
+                    self._passes(name, d) or (d in failing and self._is_alike(name, d, plays[d.number])) for d in cases
+                )
+            ]
+        fails = {name: {d.number for d in failing if not self._passes(name, d)} for name in consistent}
+        for pair in combinations(fails, 2):
+            if fails[pair[0]] | fails[pair[1]] == {d.number for d in failing}:
+                return pair if failing[0].number in fails[pair[0]] else pair[::-1]
+        return ()
 
     def _waves(self, smallest: Drawn, kinds: Mapping[int, Kind]) -> Iterator[list[str]]:
         """Give the names in the order in which they are worth a call.

@@ -19,7 +19,7 @@ from autograder.judge.outcome import End
 from autograder.judge.printable import printable
 from autograder.judge.sandbox import Sandbox
 from autograder.judge.scoring import PASSED, Finding, Rules, judge_play, printed
-from autograder.judge.verdict import Counterexample, Kind, PropertyResult, Verdict
+from autograder.judge.verdict import TOGETHER, Counterexample, Kind, PropertyResult, Verdict
 
 MAX_SOURCE = 200_000
 LONGEST_ERROR = 40
@@ -100,11 +100,11 @@ class Judgement:
         written = [d for d in failing if findings[d.number].kind is not Kind.NOT_STARTED]
         shown = min(written or failing, key=lambda d: (d.case.is_empty, d.case.size, d.number))
         kinds = {number: finding.kind for number, finding in findings.items()}
-        mistake = self._suspects().who(plays, kinds)
+        mistakes = self._suspects().who(plays, kinds)
         finding = findings[shown.number]
         headline = finding.headline or messages.wrong(self._exercise.properties[shown.property.name])
         if finding.kind is Kind.WRONG and self._is_right_alone(source, shown):
-            mistake, headline = None, messages.wrong_only_when_repeated(plays[shown.number].outcome.function)
+            mistakes, headline = (), messages.wrong_only_when_repeated(plays[shown.number].outcome.function)
         results = self._results(findings)
         play = plays[shown.number]
         return Verdict(
@@ -114,8 +114,8 @@ class Judgement:
             max_points=self._exercise.points,
             properties=results,
             headline=headline,
-            mistake=mistake,
-            diagnosis=self._exercise.wrong[mistake] if mistake else None,
+            mistake=TOGETHER.join(mistakes) or None,
+            diagnosis=messages.mistakes([self._exercise.wrong[name] for name in mistakes]),
             counterexample=self._counterexample(shown, finding) if written else None,
             error=_error(play),
             printed=play.printed_loading + play.printed,
@@ -184,6 +184,7 @@ class Judgement:
             where=finding.where,
             error=finding.error,
             seed=self._seed,
+            picture=finding.picture,
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import re
+from collections.abc import Sequence
 
 from autograder.course.model import PropertyText, Text
 from autograder.judge.outcome import End, Outcome
@@ -23,6 +24,17 @@ def passed(count: int) -> Text:
     if count == 1:
         return Text(en="Right. The one property holds.", zh="正确。这一项检查通过。")
     return Text(en=f"Right. All {count} properties hold.", zh=f"正确。{count} 项检查全部通过。")
+
+
+def mistakes(diagnoses: Sequence[Text]) -> Text | None:
+    """Tell of the mistakes that were named, whether they are none, one, or two at once."""
+    if len(diagnoses) < 2:
+        return diagnoses[0] if diagnoses else None
+    numbered = list(enumerate(diagnoses, start=1))
+    return Text(
+        en="\n\n".join(["Two things went wrong at once.", *(f"**{n}.** {text.en}" for n, text in numbered)]),
+        zh="\n\n".join(["同时出了两处错。", *(f"**{n}.** {text.zh}" for n, text in numbered)]),
+    )
 
 
 def empty() -> Text:
@@ -143,6 +155,13 @@ def ended(outcome: Outcome, source: str, seconds: float, memory_mib: int) -> Tex
             return Text(
                 en=f"`{name}` did not finish within {seconds:g} s. Is there a loop that never ends?",
                 zh=f"`{name}` 在 {seconds:g} 秒内没有结束。是否有永远不会结束的循环？",
+            )
+        case End.IDLE:
+            return Text(
+                en=f"`{name}` did not finish within {seconds:g} s, and hardly computed: it waited. Does it sleep, or wait "
+                "for something that never comes?",
+                zh=f"`{name}` 在 {seconds:g} 秒内没有结束，而且几乎没有计算，一直在等待。"
+                "它是在 sleep，还是在等永远不会来的东西？",
             )
         case End.OUT_OF_MEMORY:
             return Text(

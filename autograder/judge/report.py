@@ -43,6 +43,7 @@ _PROPERTY = Text(en="property", zh="检查项")
 _CASE = Text(en="case", zh="用例")
 _EXPECTED = Text(en="expected", zh="应为")
 _GOT = Text(en="got", zh="实得")
+_PICTURE = Text(en="number by number, X is wrong", zh="逐个数看，X 处不对")
 _WHERE = Text(en="where", zh="位置")
 _ERROR = Text(en="error", zh="误差")
 _RAISED = Text(en="The error that your code raised", zh="你的代码抛出的异常")
@@ -158,8 +159,17 @@ def _counterexample_html(verdict: Verdict, example: Counterexample, language: La
             panel.block(inputs) if inputs else "",
             f'<div style="display: flex; flex-wrap: wrap; gap: 0 1em">{columns}</div>',
             *(panel.fact(name, panel.code(value)) for name, value in found if value),
+            _picture_html(example, language),
         ]
     )
+
+
+def _picture_html(example: Counterexample, language: Language) -> str:
+    if not example.picture:
+        return ""
+    # Read aloud, hundreds of marks say less than the line above them.
+    image = f'<div role="img" aria-label="{escape(one_line(example.error))}">'
+    return panel.fact(_PICTURE[language], f"{image}{panel.block(printable(example.picture))}</div>")
 
 
 def _property_text(verdict: Verdict, example: Counterexample, language: Language) -> str:
@@ -177,6 +187,7 @@ def _facts(verdict: Verdict, example: Counterexample, language: Language) -> lis
         (_GOT[language], printable(example.got)),
         (_WHERE[language], one_line(example.where)),
         (_ERROR[language], one_line(example.error)),
+        (_PICTURE[language], printable(example.picture)),
         (_REPLAY[language], replay),
     ]
     return [(label, value) for label, value in facts if value]

@@ -12,6 +12,7 @@ from autograder.judge import messages
 from autograder.judge.contracts import Play
 from autograder.judge.drawing import Drawn, Expected, Values
 from autograder.judge.forbidden import seen_operators
+from autograder.judge.picture import picture_of
 from autograder.judge.printable import one_line, printable
 from autograder.judge.verdict import Kind
 from tilewise import testing
@@ -29,6 +30,7 @@ class Finding:
     error: str = ""
     expected: str = ""
     got: str = ""
+    picture: str = ""
 
 
 PASSED = Finding(Kind.PASSED)
@@ -110,9 +112,10 @@ def _compare_one(function: str, where: str, value: Tensor, oracle: Tensor, plain
         Kind.WRONG,
         None,
         where=f"{where}{place}",
-        error=f"max |error| = {float(wrong_by.max()):.2g} > {allowed:.2g}",
+        error=f"max |error| = {float(wrong_by.max()):.2g} > {allowed:.2g} · ✗ {int(too_far.sum())} / {too_far.numel()}",
         expected=printed(oracle.to(plain.dtype)),
         got=printed(value),
+        picture=picture_of(too_far),
     )
 
 

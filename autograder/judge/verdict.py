@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from autograder.course.model import Text
 
+TOGETHER = "+"  # between the names of two mistakes that were made at once
+
 
 class Kind(StrEnum):
     """How an answer, or one property of it, ended."""
@@ -39,7 +41,10 @@ class PropertyResult(Record):
 
 
 class Counterexample(Record):
-    """The smallest failing input, written out for a person: enough to replay it by hand."""
+    """The smallest failing input, written out for a person: enough to replay it by hand.
+
+    picture: which numbers of the answer are wrong, one mark for each or for a few of them; "" where it tells nothing.
+    """
 
     property: str
     case: str
@@ -49,13 +54,15 @@ class Counterexample(Record):
     where: str
     error: str
     seed: int
+    picture: str = ""
 
 
 class Verdict(Record):
     """The verdict on one exercise.
 
     points: what was earned of max_points.   headline: one sentence that says what happened.
-    mistake, diagnosis: name and text of the known-wrong solution that behaves alike, if one does.
+    mistake, diagnosis: name and text of the known-wrong solution that behaves alike, if one does, or of two that do so
+    together ("tail_dropped+squared").
     error: the student's own traceback.   printed: what the student's code printed, capped.   rung: the isolation held.
     """
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from autograder.course.lessons import toml
 from autograder.course.model import Exercise, Text, slug_of
 from autograder.judge.client import Judge
-from autograder.judge.verdict import Verdict
+from autograder.judge.verdict import TOGETHER, Verdict
 
 INPUTS = ("query", "key", "value", "block_size")
 OUTPUT = "output"
@@ -93,10 +93,9 @@ def judge_answer(code: str, exercise: Exercise, *, seed: int = 1) -> Verdict:
 
 def mistakes_of(verdict: Verdict) -> tuple[str, ...]:
     """Name the known-wrong solutions that an answer does the same as, when all of them are put together."""
-    if verdict.mistake is None:
-        return ()
-    single = verdict.mistake.removesuffix(AND_SCALE_MISSING)
-    return (single,) if single == verdict.mistake else (single, SCALE_MISSING)
+    names = verdict.mistake.split(TOGETHER) if verdict.mistake else []
+    scale = [SCALE_MISSING] if any(name.endswith(AND_SCALE_MISSING) for name in names) else []
+    return tuple(dict.fromkeys([*(name.removesuffix(AND_SCALE_MISSING) for name in names), *scale]))
 
 
 @contextmanager

@@ -98,6 +98,7 @@ def verdict(student: str = "", **more: object) -> Verdict:
         where=f"row 0 {student}",
         error=f"off by 1 {student}",
         seed=41,
+        picture=f"..X\nX.X{student}",
     )
     fields: dict[str, object] = {
         "exercise": "row.double",
@@ -125,7 +126,16 @@ def test_nothing_from_a_student_becomes_markup_or_control(attack: str, language:
     read = Reader(html)
     assert read.tags <= ALLOWED
     assert not read.open
-    assert set(read.attributes) <= {"style", "class", "lang", "role", "aria-level", "aria-hidden", "tabindex"}
+    assert set(read.attributes) <= {
+        "style",
+        "class",
+        "lang",
+        "role",
+        "aria-level",
+        "aria-label",
+        "aria-hidden",
+        "tabindex",
+    }
     assert not any("url(" in style or "expression" in style for style in read.attributes["style"])
     for output in (html, text):
         assert not re.search(

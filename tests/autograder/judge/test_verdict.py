@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 
 from autograder.judge.client import Judge
-from autograder.judge.verdict import Kind, Verdict
+from autograder.judge.verdict import TOGETHER, Kind, Verdict
 
 from .conftest import TOTAL, TWICE, ask
 
@@ -52,6 +53,53 @@ def test_a_mistake_that_no_known_wrong_solution_makes_gets_no_diagnosis(walled: 
     assert (verdict.mistake, verdict.diagnosis) == (None, None)
     assert "Ordinary rows" in verdict.headline.en
     assert "普通的行" in verdict.headline.zh
+
+
+BOTH = """
+    def twice(x, shift):
+        if x.shape[1] % 2 == 0:
+            return x * x + shift
+        y = x.clone()
+        y[:, :-1] = 2 * x[:, :-1] + shift
+        return y
+"""
+
+
+def test_two_mistakes_in_different_cases_are_both_named_and_told(toy_course, tmp_path) -> None:
+    course = shutil.copytree(toy_course, tmp_path / "course")
+    even_only = "def twice(x, shift):\n    return (x if x.shape[1] % 2 else x * x / 2) * 2 + shift\n"
+    (course / "01_toy" / "twice" / "wrong" / "squared.py").write_text(even_only)
+    with Judge(course=course) as judge:
+        verdict = ask(judge, BOTH)
+        assert verdict.mistake == f"squared{TOGETHER}tail_dropped", "the one that fails the smallest case first"
+        assert verdict.diagnosis is not None
+        for said, named in (
+            (verdict.diagnosis.en, ("squared", "column")),
+            (verdict.diagnosis.zh, ("平方", "最后一列")),
+        ):
+            assert all(name in said for name in named)
+        assert ask(judge, BOTH, grading=True).diagnosis == verdict.diagnosis
+
+
+def test_two_mistakes_are_not_named_where_one_of_them_would_fail_what_is_right(walled: Judge) -> None:
+    """Here `squared`, which does the same to the even rows, would fail the odd ones otherwise."""
+    verdict = ask(walled, BOTH)
+    assert (verdict.mistake, verdict.diagnosis) == (None, None)
+
+
+def test_without_a_diagnosis_it_is_told_where_and_how_many_numbers_are_wrong(walled: Judge) -> None:
+    source = """
+        def twice(x, shift):
+            y = 2 * x + shift
+            y[-1, 0] += 1
+            return y
+    """
+    shown = ask(walled, source, seed=11).counterexample
+    assert shown is not None
+    assert shown.where == "twice(x, shift)[0, 0]"
+    assert shown.case == "x=(1, 2) float32, shift=1.0"
+    assert shown.error.endswith("✗ 1 / 2")
+    assert shown.picture == "X."
 
 
 def test_the_counterexample_is_the_smallest_failing_input_and_can_be_replayed(walled: Judge) -> None:
