@@ -28,6 +28,10 @@ _COMPARE = Text(
     en="Yours may look different and be just as right. Read it against this one: what differs, and does it matter?",
     zh="你的写法可以不同，同样正确。对照着读一遍：哪里不同，这种不同要紧吗？",
 )
+_STUDY = Text(
+    en="Read it until you can say why each line is there. Then close it, and write your own.",
+    zh="读到能说出每一行为什么在那里，再把它收起来，自己写一遍。",
+)
 
 
 def hint(exercise_id: str, *, solution: bool | str = False) -> None:
@@ -45,7 +49,7 @@ def hint(exercise_id: str, *, solution: bool | str = False) -> None:
     done, message = record.load()
     entry = done.exercises.get(exercise_id, record.ExerciseRecord())
     if entry.passed or solution == CONFIRM:
-        _show_solution(exercise, language)
+        _show_solution(exercise, _COMPARE if entry.passed else _STUDY, language)
     elif solution:
         body = _CONFIRM[language].format(id=exercise_id, confirm=CONFIRM)
         output.show_notice(language, "note", "?", _CONFIRM_TITLE[language], body)
@@ -75,15 +79,15 @@ def _show_hints(exercise: Exercise, count: int, language: Language, message: str
     output.show(html, "\n".join(line for line in (*lines, to_text(after), message) if line))
 
 
-def _show_solution(exercise: Exercise, language: Language) -> None:
+def _show_solution(exercise: Exercise, advice: Text, language: Language) -> None:
     text = _without_marks(exercise.solution_path.read_text(encoding="utf-8"))
     title = panel.title_line("note", "◆", to_html(exercise.title[language]))
     body = (
         panel.heading(_SOLUTION[language])
         + panel.block(text, height="none")
-        + panel.small_print(to_html(_COMPARE[language]))
+        + panel.small_print(to_html(advice[language]))
     )
-    output.show(panel.frame(language, "note", title, body), f"{_SOLUTION[language]}\n{text}\n{_COMPARE[language]}")
+    output.show(panel.frame(language, "note", title, body), f"{_SOLUTION[language]}\n{text}\n{advice[language]}")
 
 
 def _without_marks(source: str) -> str:

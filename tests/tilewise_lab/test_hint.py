@@ -53,11 +53,15 @@ def test_the_solution_early_has_to_be_confirmed(said: object) -> None:
     assert SOLUTION in shown
     assert "SOLUTION ###" not in shown
     assert "### BEGIN" not in shown
+    assert "write your own" in shown
+    assert "Yours may look different" not in shown, "there is no answer yet to compare with"
 
 
 def test_after_a_pass_the_solution_is_shown(said: object, progress_file: Path) -> None:
     progress_file.write_text('{"exercises": {"doubling.double": {"passed": true}}}')
-    assert SOLUTION in said()  # type: ignore[operator]
+    shown = said()  # type: ignore[operator]
+    assert SOLUTION in shown
+    assert "Yours may look different" in shown
 
 
 def test_chinese_has_the_same_steps(said: object, monkeypatch: pytest.MonkeyPatch) -> None:
