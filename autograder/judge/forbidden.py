@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 # Whatever the exercise: these do what the course teaches to build.
-ALWAYS = ("scaled_dot_product_attention", "flex_attention", "flash_attn", "xformers", "tilewise", "autograder")
+ALWAYS = (
+    "scaled_dot_product_attention",
+    "flex_attention",
+    "MultiheadAttention",
+    "multi_head_attention_forward",
+    "TransformerEncoderLayer",
+    "TransformerDecoderLayer",
+    "flash_attn",
+    "xformers",
+    "_dynamo",
+    "_inductor",
+    "tilewise",
+    "autograder",
+)
 COMPILE = "torch.compile"
 # Parts of operator names under which torch's own attention shows up, however it was called.
-FUSED = ("scaled_dot_product", "fused_sdp", "flash_attention", "efficient_attention", "flex_attention")
+FUSED = (
+    "scaled_dot_product",
+    "fused_sdp",
+    "flash_attention",
+    "efficient_attention",
+    "flex_attention",
+    "multi_head_attention",
+    "transformer_encoder_layer",
+)
 
 
 def used_names(source: str, forbidden: tuple[str, ...]) -> list[str]:
     """Give the forbidden names that the text uses, in the order in which they stand; none if it does not parse.
 
     An import, an attribute (`torch.softmax`), or a string that is exactly such a name (as for getattr) counts. A name
-    that the cell defines itself does not, nor do docstrings and `self.softmax`.
+    that the cell defines itself does not, nor do docstrings, sentences and `self.softmax`.
     """
     try:
         tree = ast.parse(source)
@@ -24,21 +46,21 @@ def used_names(source: str, forbidden: tuple[str, ...]) -> list[str]:
         return []
     names = {*ALWAYS, *forbidden}
     own = _defined(tree)
-    found = dict.fromkeys(name for node in ast.walk(tree) for name in _mentions(node, own) if name in names)
+    said_to_people = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    nodes = (node for node in ast.walk(tree) if id(node) not in said_to_people or not isinstance(node, ast.Constant))
+    found = dict.fromkeys(name for node in nodes for name in _mentions(node, own) if name in names)
     if COMPILE.split(".")[1] in _torch_attributes(tree):
         found[COMPILE] = None
     return list(found)
 
 
 def seen_operators(operators: frozenset[str], forbidden: tuple[str, ...]) -> list[str]:
-    """Give what is forbidden among the operators that ran: `_softmax` is softmax under its inner name.
+    """Give what is forbidden among the operators that ran: `_softmax`, `_safe_softmax` are softmax by inner names.
 
     The report comes out of the student's process, so only names from our own lists are handed on.
     """
-    ran = {name.strip("_") for name in operators} | operators
-    return sorted(
-        {name for name in forbidden if name in ran} | {part for part in FUSED for name in ran if part in name}
-    )
+    inner = {name for name in forbidden for ran in operators if f"_{ran.strip('_')}".endswith(f"_{name}")}
+    return sorted(inner | {part for part in FUSED for ran in operators if part in ran})
 
 
 def _mentions(node: ast.AST, own: set[str]) -> Iterator[str]:
@@ -55,7 +77,7 @@ def _mentions(node: ast.AST, own: set[str]) -> Iterator[str]:
             yield attribute
         case ast.Name(id=name) if name not in own:
             yield name
-        case ast.Constant(value=str(text)) if len(text) < 200:
+        case ast.Constant(value=str(text)) if re.fullmatch(r"[\w.]{1,200}", text.strip()):
             yield from text.strip().split(".")
 
 

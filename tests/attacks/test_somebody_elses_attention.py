@@ -1,0 +1,151 @@
+"""Attention that somebody else wrote earns nothing, by whatever name it is called; naive attention meets its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from autograder.course.model import Course
+from autograder.judge.client import Judge
+from autograder.judge.verdict import Kind, Verdict
+
+EXERCISE = "blockwise_attention.blockwise_attention"
+WITHIN_MEMORY = "within_memory"
+SEED = 20_26
+BATCHED = "(q[None, None], k[None, None], v[None, None])"
+# The name is put together at run time, so that nothing but running the code shows it.
+HIDDEN = "'scaled_dot_' + 'product_attention'"
+IDENTITY = (
+    "d = q.shape[1]\nm = torch.nn.modules.activation.__dict__['Multihead' + 'Attention'](d, 1, bias=False)\n"
+    "with torch.no_grad():\n    m.in_proj_weight.copy_(torch.eye(d).repeat(3, 1))\n"
+    "    m.out_proj.weight.copy_(torch.eye(d))\n"
+)
+
+
+def answer(body: str, top: str = "") -> str:
+    """A cell whose `blockwise_attention` has the given body."""
+    lines = "\n".join(f"    {line}" for line in body.strip("\n").split("\n"))
+    return (
+        f"# exercise: {EXERCISE}\nimport torch\n{top}\n\ndef blockwise_attention(q, k, v, block_q, block_k):\n{lines}\n"
+    )
+
+
+FOUND_IN_THE_TEXT = {
+    "by name": answer(f"return torch.nn.functional.scaled_dot_product_attention{BATCHED}[0, 0]"),
+    "by an alias": answer(
+        f"return mine{BATCHED}[0, 0]", "from torch.nn.functional import scaled_dot_product_attention as mine"
+    ),
+    "by getattr": answer(f"return getattr(torch.nn.functional, 'scaled_dot_product_attention'){BATCHED}[0, 0]"),
+    "from torch._C": answer(f"return torch._C._nn.scaled_dot_product_attention{BATCHED}[0, 0]"),
+    "a module of torch's": answer("return torch.nn.MultiheadAttention(q.shape[1], 1)(q, k, v)[0]"),
+    "a layer of torch's": answer("return torch.nn.TransformerEncoderLayer(q.shape[1], 1)(q)"),
+    "flash_attn": answer("from flash_attn import flash_attn_func\nreturn flash_attn_func(q, k, v)"),
+    "xformers": answer("return xo.memory_efficient_attention(q, k, v)", "import xformers.ops as xo"),
+    "the course's own library": answer("import tilewise.blockwise as b\nreturn b.blockwise_attention(q, k, v, 1, 1)"),
+    "torch.compile": answer("return torch.compile(lambda: q)()"),
+    "torch.compile under another name": answer("return c(lambda: q)()", "from torch import compile as c"),
+    "the compiler's own door": answer("return torch._dynamo.optimize('eager')(lambda: q)()"),
+    "flex_attention": answer(
+        f"return f{BATCHED}[0, 0]", "from torch.nn.attention.flex_attention import flex_attention as f"
+    ),
+    "a fall back": answer(
+        "try:\n    return kernel(q, k, v)\nexcept Exception:\n"
+        f"    return torch.nn.functional.scaled_dot_product_attention{BATCHED}[0, 0]"
+    ),
+}  # fmt: skip
+FOUND_AS_IT_RAN = {
+    "a name put together": answer(f"return getattr(torch.nn.functional, {HIDDEN}){BATCHED}[0, 0]"),
+    "a module found by a built name": answer(
+        f"return vars(importlib.import_module('torch.nn.func' + 'tional'))[{HIDDEN}]{BATCHED}[0, 0]", "import importlib"
+    ),
+    "torch.ops": answer(f"return getattr(torch.ops.aten, {HIDDEN}){BATCHED}[0, 0]"),
+    "the kernel itself": answer(f"return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu{BATCHED}[0][0, 0]"),
+    "its mathematics": answer(f"return torch.ops.aten._scaled_dot_product_attention_math{BATCHED}[0][0, 0]"),
+    "the inner module": answer(f"return getattr(torch._C._nn, {HIDDEN}){BATCHED}[0, 0]"),
+    "exec of a built string": answer(
+        f"space = {{}}\nexec('from torch.nn.functional import ' + {HIDDEN} + ' as f', space)\n"
+        f"return space['f']{BATCHED}[0, 0]"
+    ),
+    "compiled from a string": answer(
+        f"return g{BATCHED}[0, 0]",
+        f"text = 'def g(q: Tensor, k: Tensor, v: Tensor): return torch.ops.aten.' + {HIDDEN} + '(q, k, v)\\n'\n"
+        "g = torch.jit.CompilationUnit(text).g",
+    ),
+    "a module with unit weights": answer(f"{IDENTITY}return m(q, k, v, need_weights=False)[0].detach()"),
+    "its weights asked for": answer(f"{IDENTITY}return m(q, k, v)[0].detach()"),
+    "its fast path": answer(f"{IDENTITY}m.eval()\nwith torch.no_grad():\n    return m(q, k, v, need_weights=False)[0]"),
+    "at inference": answer(
+        f"with torch.inference_mode():\n    return getattr(torch.nn.functional, {HIDDEN}){BATCHED}[0, 0].clone()"
+    ),
+    "softmax under another name": answer("return getattr(torch, 'soft' + 'max')(q @ k.T / q.shape[1] ** 0.5, 1) @ v"),
+    "softmax as a module": answer("return torch.nn.Softmax(1)(q @ k.T / q.shape[1] ** 0.5) @ v"),
+    "a safer softmax": answer("return torch.ops.aten._safe_softmax(q @ k.T / q.shape[1] ** 0.5, 1) @ v"),
+    "only where it is worth it": answer(
+        f"if k.shape[0] > 1000:\n    return getattr(torch.nn.functional, {HIDDEN}){BATCHED}[0, 0]\n"
+        "s = q @ k.T / q.shape[1] ** 0.5\np = (s - s.amax(1, keepdim=True)).exp()\n"
+        "return p / p.sum(1, keepdim=True) @ v"
+    ),
+}  # fmt: skip
+NAIVE = (
+    "s = q @ k.T / q.shape[1] ** 0.5\np = (s - s.amax(1, keepdim=True)).exp()\nreturn p / p.sum(1, keepdim=True) @ v"
+)
+OVER_THE_BUDGET = {
+    "naive attention": answer(NAIVE),
+    "a detour through NumPy": answer(
+        "import numpy\ns = (q @ k.T / q.shape[1] ** 0.5).numpy()\np = numpy.exp(s - s.max(1, keepdims=True))\n"
+        "return torch.from_numpy(p / p.sum(1, keepdims=True)) @ v"
+    ),
+    "blocks as large as N": answer(
+        "out = []\nfor q_i in q.split(len(q)):\n"
+        + "\n".join(f"    {line}" for line in NAIVE.replace("q ", "q_i ").replace("return", "out +=").splitlines()[:-1])
+        + "\n    out.append(p / p.sum(1, keepdim=True) @ v)\nreturn torch.cat(out)"
+    ),
+    "row blocks that are not online": answer(
+        "out = []\nfor q_i in q.split(block_q):\n    s = q_i @ k.T / q.shape[1] ** 0.5\n"
+        "    p = (s - s.amax(1, keepdim=True)).exp()\n    out.append(p / p.sum(1, keepdim=True) @ v)\n"
+        "return torch.cat(out)"
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    with Judge() as started:
+        yield started
+
+
+def graded(judge: Judge, source: str) -> Verdict:
+    return judge.verdict(EXERCISE, source, seed=SEED, grading=True)
+
+
+@pytest.mark.parametrize("source", FOUND_IN_THE_TEXT.values(), ids=FOUND_IN_THE_TEXT)
+def test_somebody_elses_attention_is_found_in_the_text(judge: Judge, source: str) -> None:
+    verdict = graded(judge, source)
+    assert (verdict.kind, verdict.points) == (Kind.FORBIDDEN, 0.0)
+    assert verdict.headline.en.startswith("Your code uses")
+
+
+@pytest.mark.parametrize("source", FOUND_AS_IT_RAN.values(), ids=FOUND_AS_IT_RAN)
+def test_somebody_elses_attention_is_found_as_it_runs(judge: Judge, source: str) -> None:
+    verdict = graded(judge, source)
+    assert (verdict.kind, verdict.points) == (Kind.FORBIDDEN, 0.0)
+    assert verdict.headline.en.startswith("While your code ran")
+
+
+@pytest.mark.parametrize("source", OVER_THE_BUDGET.values(), ids=OVER_THE_BUDGET)
+def test_what_holds_whole_rows_of_scores_is_over_the_budget_and_loses_its_points(judge: Judge, source: str) -> None:
+    verdict = graded(judge, source)
+    assert verdict.kind is Kind.MEMORY_LIMIT
+    (result,) = [p for p in verdict.properties if p.name == WITHIN_MEMORY]
+    assert (result.kind, result.points) == (Kind.MEMORY_LIMIT, 0.0)
+
+
+def test_an_answer_of_the_learners_own_is_not_taken_for_somebody_elses(judge: Judge, course: Course) -> None:
+    """Names that only look alike: an own function, an own class, words in a docstring."""
+    own = course.exercises[EXERCISE].solution_path.read_text(encoding="utf-8")
+    more = (
+        '\n\ndef flash_attention(q, k, v):\n    """Not torch.nn.functional.scaled_dot_product_attention."""\n\n\n'
+        "class MultiheadAttention(torch.nn.Module):\n    def compile(self):\n        return self.softmax\n"
+    )
+    assert graded(judge, own + more).passed
