@@ -46,21 +46,38 @@ def system_call_filter() -> bytes:
 
 
 class SupervisedLife:
-    """A worker with a supervisor at the other end of a socket."""
+    """A worker with a supervisor at the other end of a socket, which first tells who it is."""
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.their_end = theirs.detach()
+        self._root: int | None = None
         self._status: dict[str, Any] | None = None
+
+    @property
+    def root(self) -> int:
+        if self._root is None:
+            told = self._message(READY_SECONDS) or {}
+            if "supervisor" not in told:
+                raise SandboxError(f"a worker's supervisor did not start: {told.get('problem', 'it said nothing')}")
+            self._root = int(told["supervisor"])
+        return self._root
 
     def let_go(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)
 
     def status(self, seconds: float) -> dict[str, Any] | None:
-        if self._status is None and select.select([self._socket], [], [], seconds)[0]:
-            message = self._socket.recv(4096)
-            self._status = json.loads(message) if message else {"problem": "its supervisor died"}
+        if self._root is None:  # what it tells first is not how the worker ended
+            self._root = (self._message(seconds) or {}).get("supervisor")
+        if self._status is None:
+            self._status = self._message(seconds)
         return self._status
+
+    def _message(self, seconds: float) -> dict[str, Any] | None:
+        if not select.select([self._socket], [], [], seconds)[0]:
+            return None
+        message = self._socket.recv(4096)
+        return dict(json.loads(message)) if message else {"problem": "its supervisor died"}
 
     def close(self) -> None:
         self._socket.close()
@@ -129,6 +146,10 @@ class ProcessLife:
 
     def __init__(self, process: subprocess.Popen[bytes], information: int) -> None:
         self._process, self._information = process, information
+
+    @property
+    def root(self) -> int:
+        return self._process.pid
 
     def let_go(self) -> None:
         """Kill bubblewrap, which takes the first process of the namespace with it, and wait for that one."""

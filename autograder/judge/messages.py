@@ -158,8 +158,8 @@ def ended(outcome: Outcome, source: str, seconds: float, memory_mib: int) -> Tex
             )
         case End.IDLE:
             return Text(
-                en=f"`{name}` did not finish within {seconds:g} s, and hardly computed: it waited. Does it sleep, or wait "
-                "for something that never comes?",
+                en=f"`{name}` did not finish within {seconds:g} s, and hardly computed: it waited. Does it sleep, or "
+                "wait for something that never comes?",
                 zh=f"`{name}` 在 {seconds:g} 秒内没有结束，而且几乎没有计算，一直在等待。"
                 "它是在 sleep，还是在等永远不会来的东西？",
             )

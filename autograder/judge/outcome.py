@@ -21,6 +21,7 @@ class End(StrEnum):
     MISSING = "missing"
     REFUSED = "refused"
     TOO_SLOW = "too slow"
+    IDLE = "idle"
     OUT_OF_MEMORY = "out of memory"
     STATE_TOO_LARGE = "state too large"
     STATE_MISSHAPEN = "state misshapen"
@@ -37,6 +38,7 @@ KINDS: dict[End, Kind] = {
     End.MISSING: Kind.RAISED,
     End.REFUSED: Kind.RAISED,
     End.TOO_SLOW: Kind.TIME_LIMIT,
+    End.IDLE: Kind.TIME_LIMIT,
     End.OUT_OF_MEMORY: Kind.MEMORY_LIMIT,
     End.STATE_TOO_LARGE: Kind.MEMORY_LIMIT,
     End.STATE_MISSHAPEN: Kind.WRONG,
@@ -46,7 +48,7 @@ KINDS: dict[End, Kind] = {
     End.SKIPPED: Kind.NOT_RUN,
 }
 # After these the worker is gone, and what was still to be called needs a fresh one.
-DEADLY = {End.TOO_SLOW, End.OUT_OF_MEMORY, End.QUIT, End.CRASHED, End.GARBLED}
+DEADLY = {End.TOO_SLOW, End.IDLE, End.OUT_OF_MEMORY, End.QUIT, End.CRASHED, End.GARBLED}
 
 
 class Reply(BaseModel):

@@ -34,7 +34,10 @@ class SandboxError(Exception):
 
 
 class Life(Protocol):
-    """Who sees a worker dead."""
+    """Who sees a worker dead. root: the process from which it and all that it starts descend."""
+
+    @property
+    def root(self) -> int: ...
 
     def let_go(self) -> None:
         """Have the worker and all that it started killed."""

@@ -10,7 +10,6 @@ import os
 import secrets
 import select
 import signal
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,10 +23,12 @@ from autograder.judge.capture import Capture
 from autograder.judge.outcome import End, Outcome, Reply, from_reply
 from autograder.judge.printable import one_line
 from autograder.judge.rungs import Launcher, Rung, SandboxError, Wires
+from autograder.judge.watch import Clock, Deadline, Watch
 
 START_SECONDS = 30.0
 END_SECONDS = 10.0
-WALL_FACTOR = 4.0
+# The kernel's own limit on a process, should the watch from outside ever fail.
+BACKSTOP = 4.0
 GOING_SECONDS = 2.0
 FILE_BYTES = 16 * 1024 * 1024
 CHUNK = 1 << 18
@@ -43,10 +44,9 @@ class WorkerGone(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one worker may use. seconds: processor time of one call; calls: how many it is expected to answer.
+    """What one worker, with all that it starts, may use: `Watch` says how that is counted.
 
-    On a busy machine a correct answer waits its turn, and that is no fault of its: the clock on the wall only ends
-    what sleeps, waits or evades the processor's count.
+    seconds: of one call   memory_mib: on top of what torch itself takes   calls: how many it is expected to answer
     """
 
     seconds: float
@@ -54,14 +54,13 @@ class Limits:
     calls: int = 1
 
     @property
-    def wall_seconds(self) -> float:
-        return WALL_FACTOR * self.seconds
+    def memory_bytes(self) -> int:
+        return self.memory_mib << 20
 
     def as_job(self) -> dict[str, Any]:
         return {
-            "seconds": self.seconds,
-            "memory_bytes": self.memory_mib << 20,
-            "cpu_seconds": self.wall_seconds * self.calls + 1,
+            "memory_bytes": self.memory_bytes,
+            "cpu_seconds": BACKSTOP * self.seconds * self.calls + 1,
             "file_bytes": FILE_BYTES,
         }
 
@@ -87,7 +86,7 @@ class Worker:
         self._requests: deque[bytes] = deque()
         self._pending = memoryview(b"")
         self._output_open = True
-        self._started = False
+        self._watch: Watch | None = None
         self._ended = False
 
     def __enter__(self) -> Worker:
@@ -103,32 +102,37 @@ class Worker:
     def calls(self, calls: Sequence[Call]) -> Iterator[Outcome]:
         """Make calls one after the other, and give each outcome as it comes; a deadly end is the last one.
 
-        All requests are on their way at once, for waiting in turn for each other costs more than the calls. The wall
-        clock of a call runs from the reply before it.
+        All requests are on their way at once, for waiting in turn for each other costs more than the calls. A call's
+        time is counted from the reply before it.
         """
         nonces = [secrets.token_hex(8) for _ in calls]
-        if not self._started:
-            self._start()
+        watch = self._watch = self._watch or self._start()
         self._requests.extend(_encoded(call, nonce) for call, nonce in zip(calls, nonces, strict=True))
         for call, nonce in zip(calls, nonces, strict=True):
-            outcome = self._reply(call.function, nonce)
+            outcome = self._reply(call.function, nonce, watch)
             yield outcome
             if self._ended:
                 return
 
-    def _start(self) -> None:
+    def _start(self) -> Watch:
         """Wait for the worker to stand ready, on the judge's time and not on the student's, and hand over the job."""
         try:
-            self._frame(START_SECONDS)
+            self._frame(Deadline(START_SECONDS))
         except (WorkerGone, protocol.ProtocolError) as error:
             raise SandboxError(f"a worker did not start: {error}") from error
-        self._started = True
+        watch = Watch(self._wires.life.root, self._limits.seconds, self._limits.memory_bytes)
+        if not watch.sees_the_worker:
+            raise SandboxError(
+                "what a worker uses cannot be seen: /proc must show its own user's processes, and their children"
+            )
         self._requests.append(self._job)
+        return watch
 
-    def _reply(self, function: str, nonce: str) -> Outcome:
+    def _reply(self, function: str, nonce: str, watch: Watch) -> Outcome:
         self._capture.expect(b"\0%s\0" % nonce.encode())
+        watch.begin()
         try:
-            frame = self._frame(self._limits.wall_seconds)
+            frame = self._frame(watch)
             reply = Reply.model_validate(frame.header)
             if reply.call != nonce:
                 raise WorkerGone(End.GARBLED, "the reply answers another call")
@@ -141,14 +145,13 @@ class Worker:
         self._drain()  # printed before the reply was sent, so it is here by now
         return from_reply(reply, frame.tensors, function, self._capture.take())
 
-    def _frame(self, seconds: float) -> protocol.Frame:
+    def _frame(self, clock: Clock) -> protocol.Frame:
         """Read one frame, and write what there is to write meanwhile."""
-        deadline = time.monotonic() + seconds
 
         def read(count: int) -> bytearray:
             data, got = bytearray(count), 0
             while got < count:
-                if self._wait(deadline):
+                if self._wait(clock):
                     got += self._receive(memoryview(data)[got:])
             return data
 
@@ -165,19 +168,20 @@ class Worker:
             raise self._why_gone()
         return size
 
-    def _wait(self, deadline: float) -> bool:
-        """Move what can be moved until the channel has something to read (True) or the request went out."""
+    def _wait(self, clock: Clock) -> bool:
+        """Move what can be moved, and tell whether the channel has something to read."""
         wires = self._wires
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise WorkerGone(End.TOO_SLOW)
+        over = clock.ask()
         if not self._pending and self._requests:
             self._pending = memoryview(self._requests.popleft())
         reading: list[Any] = [wires.channel]
         if self._output_open and self._capture.wants_more:
             reading.append(wires.output)
         writing = [wires.channel] if self._pending else []
-        readable, writable, _ = select.select(reading, writing, [], left)
+        readable, writable, _ = select.select(reading, writing, [], 0.0 if over else clock.pause)
+        # What is here by now was sent in time, however late a busy machine let this process see it.
+        if over and wires.channel not in readable:
+            raise WorkerGone(*over)
         if writable:
             try:
                 self._pending = self._pending[wires.channel.send(self._pending[:CHUNK]) :]

@@ -99,6 +99,7 @@ class Supervisor:
         try:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setsid()
+            self.life.send(json.dumps({"supervisor": os.getpid()}).encode())
             status = self._in_namespaces() if self.settings["rung"] == "namespaces" else self._as_child()
         except BaseException as error:
             status = {"problem": f"{type(error).__name__}: {error}"[:500]}
