@@ -20,7 +20,6 @@ _DIFFERS = Text(
     en="The saved notebook holds another text for this cell. Run the newest text and save (Ctrl+S) before you hand in.",
     zh="已保存的 notebook 中，这个单元格的内容与刚才检查的不同。提交前请运行最新代码并保存（Ctrl+S）。",
 )
-_SAVED = Text(en="Saved: your answer is {answer}.", zh="已保存：你的答案是 {answer}。")
 _SAVED_MORE = Text(
     en="You can change it until you hand in. It is marked after that.", zh="提交之前可以随时修改，提交之后才会评分。"
 )
@@ -121,7 +120,7 @@ def _check_question(question: Question, language: Language) -> float | None:
             language,
             "note",
             "✓",
-            _SAVED[language].format(answer=explain.written(question, answer)),
+            explain.SAVED[language].format(answer=explain.written(question, answer)),
             _SAVED_MORE[language],
         )
     else:

@@ -12,6 +12,9 @@ from autograder.judge import panel
 
 _RIGHT = Text(en="Right.", zh="答对了。")
 _WRONG = Text(en="Not quite.", zh="不太对。")
+SAVED = Text(en="Saved: your answer is {answer}.", zh="已保存：你的答案是 {answer}。")
+_PRACTICE = Text(en="Practice", zh="练习题")
+_GRADED = Text(en="Graded, {points:g} points", zh="计分题，{points:g} 分")
 _RIGHT_ANSWER = Text(en="The right answer: {answer}", zh="正确答案：{answer}")
 _BADGES: dict[tuple[bool, bool], Text] = {
     # (chosen, correct)
@@ -80,6 +83,17 @@ def _said(question: Question, option: Option, answer: Answer, language: Language
 def as_html(explained: Explanation, language: Language) -> str:
     """Render an explanation as a panel."""
     tone: panel.Tone = "good" if explained.right else "bad"
+    return panel.frame(language, tone, title_line(explained), body(explained))
+
+
+def title_line(explained: Explanation) -> str:
+    """Say in one line whether the answer was right, in HTML."""
+    tone: panel.Tone = "good" if explained.right else "bad"
+    return panel.title_line(tone, "✓" if explained.right else "✗", explained.headline)
+
+
+def body(explained: Explanation) -> str:
+    """Say why, of every option, in HTML."""
     parts = [panel.paragraph(f"<strong>{escape(explained.answer)}</strong>") if explained.answer else ""]
     parts.append(panel.paragraph(to_html(explained.why)) if explained.why else "")
     for option in explained.options:
@@ -91,8 +105,7 @@ def as_html(explained: Explanation, language: Language) -> str:
             panel.paragraph(f"{panel.code(option.key)} {to_html(option.text)}")
             + f'<div style="margin: .1em 0 .3em 1.8em">{badge} <span>{to_html(option.why)}</span></div>'
         )
-    title = panel.title_line(tone, "✓" if explained.right else "✗", explained.headline)
-    return panel.frame(language, tone, title, "".join(parts))
+    return "".join(parts)
 
 
 def as_text(explained: Explanation) -> str:
@@ -103,6 +116,18 @@ def as_text(explained: Explanation) -> str:
         lines.append(f"  {option.key}) {to_text(option.text)}")
         lines.append(f"     {f'[{option.badge}] ' if option.badge else ''}{to_text(option.why)}")
     return "\n".join(lines)
+
+
+def label(question: Question, language: Language) -> str:
+    """Say whether a question is for practice, or how many points it gives."""
+    return _GRADED[language].format(points=question.points) if question.graded else _PRACTICE[language]
+
+
+def as_shown(question: Question) -> list[Option]:
+    """The options in the order of the file; turned round where that would give an ordering away."""
+    options = list(question.options)
+    in_file = tuple(option.key for option in options)
+    return options[::-1] if question.kind == "ordering" and in_file == question.order else options
 
 
 def example(question: Question) -> str:

@@ -11,19 +11,27 @@ from autograder.judge import panel
 from autograder.judge.printable import printable
 from tilewise_lab import place
 
+# What an output says it shows, so that `tilewise_lab.still` can draw it anew from the files. Readers that do not know
+# these types pass over them.
+QUIZ = "application/vnd.tilewise.quiz+json"
+PROGRESS = "application/vnd.tilewise.progress+json"
+
 
 class UnknownIdError(ValueError):
     """No exercise and no question has this id: lists the ones that look like it."""
 
 
-def show(html: str, text: str) -> None:
-    """Display a panel; a frontend without HTML shows the text. Never goes to stdout or stderr of the cell."""
+def show(html: str, text: str, *, kind: str = "") -> None:
+    """Display a panel; a frontend without HTML shows the text. Never goes to stdout or stderr of the cell.
+
+    kind: a MIME type such as PROGRESS, for a panel that is drawn anew when the notebook is opened.
+    """
     if place.shell() is None:
         print(text)
         return
     from IPython.display import display
 
-    display({"text/html": html, "text/plain": text}, raw=True)
+    display({"text/html": html, "text/plain": text} | ({kind: {}} if kind else {}), raw=True)
 
 
 def show_notice(language: Language, tone: panel.Tone, mark: str, headline: str, body: str = "") -> None:
@@ -53,7 +61,7 @@ def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
         return f'<tr style="background: none; border: 0; border-top: 1px solid {panel.LINE}">{cells}</tr>'
 
     body = "".join(line("td", row) for row in rows)
-    style = "border-collapse: collapse; width: 100%; margin: .5em 0 0; font-size: .95em; border: 0"
+    style = "border-collapse: collapse; table-layout: auto; width: 100%; margin: .5em 0 0; font-size: .95em; border: 0"
     return f'<table style="{style}"><thead>{line("th", headings)}</thead><tbody>{body}</tbody></table>'
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,12 +80,17 @@ def folder() -> Path:
 
 def language() -> Language:
     """Return the reader's language: $TILEWISE_LANG, else that of the notebook here, else English."""
+    return language_of(_notebooks())
+
+
+def language_of(notebooks: Iterable[dict[str, Any]]) -> Language:
+    """Return $TILEWISE_LANG, else the language of the first notebook that names one, else English."""
     if named := os.environ.get("TILEWISE_LANG"):
         short = re.split(r"[-_.]", named)[0].lower()
         if short not in LANGUAGES:
             raise ValueError(f"TILEWISE_LANG is {named!r}, expected one of: {', '.join(LANGUAGES)}")
         return short
-    for notebook in _notebooks():
+    for notebook in notebooks:
         found = _tilewise(notebook).get("language")
         if found in LANGUAGES:
             return found

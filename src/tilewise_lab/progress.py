@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autograder.course.markup import to_text
-from autograder.course.model import Chapter, Language, Text
+from autograder.course.model import Chapter, Course, Language, Text
 from autograder.judge import panel
 from tilewise_lab import output, place, record
 
@@ -28,10 +28,15 @@ _NO_FILE = Text(
 
 def progress() -> None:
     """Show every chapter with its exercises, best points and quiz answers. Both languages share the record."""
-    course, language = place.course(), place.language()
+    language = place.language()
     done, message = record.load()
-    if record.find() is None:
+    if record.find(place.folder()) is None:
         message = to_text(_NO_FILE[language])
+    output.show(*panels(place.course(), done, language, message), kind=output.PROGRESS)
+
+
+def panels(course: Course, done: record.Record, language: Language, message: str = "") -> tuple[str, str]:
+    """Draw a record as HTML and as text, with a message below it."""
     rows = [row for chapter in course.chapters for row in _rows(chapter, done, language)]
     entries = [done.exercises.get(id_) for id_ in course.exercises]
     total = _TOTAL[language].format(
@@ -45,7 +50,7 @@ def progress() -> None:
     body += panel.small_print(f"⚠ {output.escaped(message)}") if message else ""
     html = panel.frame(language, "note", panel.title_line("note", "◆", _TITLE[language]), body)
     lines = [_TITLE[language], total, *("  ".join(part for part in row if part) for row in rows), message]
-    output.show(html, "\n".join(line for line in lines if line))
+    return html, "\n".join(line for line in lines if line)
 
 
 def _rows(chapter: Chapter, done: record.Record, language: Language) -> list[tuple[str, ...]]:

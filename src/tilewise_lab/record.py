@@ -80,13 +80,23 @@ NOT_WRITTEN = Text(
 _session = Record()
 
 
-def find() -> Path | None:
-    """Find progress.json in the notebook's folder or the ones above it."""
-    start = place.folder()
+def find(start: Path) -> Path | None:
+    """Find progress.json in the notebook's folder, `start`, or the ones above it."""
     for folder in [start, *start.parents][: FOLDERS_UP + 1]:
         if (folder / FILE_NAME).is_file():
             return folder / FILE_NAME
     return None
+
+
+def peek(start: Path) -> Record | None:
+    """Read the record of a notebook's folder and change nothing; None where there is none that can be read."""
+    file = find(start)
+    if file is None:
+        return None
+    try:
+        return Record.model_validate({} if (raw := read_json(file, limit=FILE_LIMIT)) is None else raw)
+    except (DataFileError, ValidationError):
+        return None
 
 
 def load() -> tuple[Record, str]:
@@ -100,7 +110,7 @@ def change(edit: Callable[[Record], None], *, write: bool = True) -> tuple[Recor
     Grading and validating are no work of the learner's: nothing is written then.
     """
     global _session
-    file = find()
+    file = find(place.folder())
     if file is None or os.environ.get("NBGRADER_EXECUTION"):
         edit(_session)
         return _session, ""

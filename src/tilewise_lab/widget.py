@@ -9,10 +9,10 @@ import anywidget
 import traitlets
 
 from autograder.course.markup import to_html, to_text
-from autograder.course.model import Language, Option, Question, Text
+from autograder.course.model import Language, Question, Text
 from autograder.course.quiz import Answer, from_json, normalised
 from autograder.judge.panel import LANGUAGE_TAG
-from tilewise_lab import explain
+from tilewise_lab import explain, output
 from tilewise_lab.quiz import save, saved_answer
 
 _STATIC = Path(__file__).parent / "static"
@@ -31,8 +31,6 @@ _HOW: dict[str, Text] = {
     ),
 }
 _LABELS: dict[str, Text] = {
-    "practice": Text(en="Practice", zh="练习题"),
-    "graded": Text(en="Graded, {points:g} points", zh="计分题，{points:g} 分"),
     "check": Text(en="Check", zh="检查"),
     "again": Text(en="Check again", zh="再检查一次"),
     "save": Text(en="Save", zh="保存"),
@@ -40,6 +38,10 @@ _LABELS: dict[str, Text] = {
     "lost": Text(
         en="No reply. Is the kernel running? Run this cell again, then answer.",
         zh="没有响应。内核在运行吗？请重新运行这一格，然后再作答。",
+    ),
+    "stopped": Text(
+        en="The kernel was restarted; your saved answer stays. Run the first code cell, then this one, to answer.",
+        zh="内核已重启，保存过的答案还在。要作答，请先运行第一个代码单元格，再运行这一格。",
     ),
     "changed": Text(en="Changed, not sent yet.", zh="已改动，尚未提交。"),
     "up": Text(en="Move up", zh="上移"),
@@ -90,14 +92,13 @@ class QuizWidget(anywidget.AnyWidget):
     def __init__(self, *, question: Question, language: Language) -> None:
         self._question, self._language = question, language
         answer, problem = saved_answer(question)
-        labels = {name: text[language] for name, text in _LABELS.items()}
-        labels["graded"] = labels["graded"].format(points=question.points)
+        labels = {name: text[language] for name, text in _LABELS.items()} | {"tag": explain.label(question, language)}
         super().__init__(
             question_id=question.full_id,
             kind=question.kind,
             language=LANGUAGE_TAG[language],
             prompt=to_html(question.prompt[language]),
-            options=[{"key": o.key, "html": to_html(o.text[language])} for o in _as_shown(question)],
+            options=[{"key": o.key, "html": to_html(o.text[language])} for o in explain.as_shown(question)],
             unit=question.unit,
             graded=question.graded,
             how=_HOW[question.kind][language],
@@ -145,12 +146,15 @@ class QuizWidget(anywidget.AnyWidget):
             "options": {o.key: {"why": to_html(o.why), "badge": o.badge, "good": o.good} for o in said.options},
         }
 
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
+        return data | {output.QUIZ: {"id": self.question_id}}, metadata
+
     def __repr__(self) -> str:
         """The whole question as text: what is shown where widgets are not."""
         question, language = self._question, self._language
-        points = self.labels["graded" if question.graded else "practice"]
-        lines = [f"[{points}] {self.question_id}", to_text(question.prompt[language])]
-        lines += [f"  {option.key}) {to_text(option.text[language])}" for option in _as_shown(question)]
+        lines = [f"[{self.labels['tag']}] {self.question_id}", to_text(question.prompt[language])]
+        lines += [f"  {option.key}) {to_text(option.text[language])}" for option in explain.as_shown(question)]
         if question.kind == "number":
             lines.append(f"  ({question.unit})" if question.unit else "")
         answer = normalised(question, from_json(self.answer))
@@ -161,13 +165,6 @@ class QuizWidget(anywidget.AnyWidget):
         how = _TYPE_GRADED if question.graded else _TYPE_IT
         lines.append(how[language].format(id=self.question_id, name=question.id, example=explain.example(question)))
         return "\n".join(line for line in lines if line)
-
-
-def _as_shown(question: Question) -> list[Option]:
-    """The options in the order of the file; turned round where that would give an ordering away."""
-    options = list(question.options)
-    in_file = tuple(option.key for option in options)
-    return options[::-1] if question.kind == "ordering" and in_file == question.order else options
 
 
 def _as_json(answer: Answer) -> Any:

@@ -48,10 +48,10 @@ def language(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def lab(browser: Browser, language: str, tmp_path: Path) -> Iterator[Lab]:
-    server = Server(tmp_path / "my", language)
     context = browser.new_context(viewport={"width": 1360, "height": 900})
+    lab = Lab(context.new_page(), Server(tmp_path / "my", language))
     try:
-        yield Lab(context.new_page(), server)
+        yield lab
     finally:
         context.close()
-        assert server.stop() == 0
+        assert lab.server.stop() == 0

@@ -90,6 +90,11 @@ class Lab:
         """The texts of all dialogs and toasts that are on the screen."""
         return self.page.locator(".jp-Dialog, .Toastify__toast").all_inner_texts()
 
+    def restart_server(self) -> None:
+        """Stop JupyterLab, as Ctrl-C does, and start it again on the same folder."""
+        assert self.server.stop() == 0
+        self.server = Server(self.server.folder, self.server.language)
+
     def open_home(self) -> None:
         self.page.goto(self.server.address)
         self.notebook = HOME

@@ -12,7 +12,7 @@ from tilewise_lab import place, record
 
 
 def test_no_file_means_nothing_is_written_and_the_session_remembers(folder: Path) -> None:
-    assert record.find() is None
+    assert record.find(place.folder()) is None
     assert record.add_answer("doubling.q1", True) == ""
     assert record.load()[0].questions["doubling.q1"].right is True
     assert list(folder.iterdir()) == []
@@ -25,17 +25,17 @@ def test_the_file_is_found_above_and_shared_by_both_languages(
     other = folder.parents[1] / "zh" / "01_doubling"
     other.mkdir(parents=True)
     monkeypatch.setattr(place, "_STARTED_IN", other)
-    assert record.find() == progress_file
+    assert record.find(place.folder()) == progress_file
     assert record.load()[0].questions["doubling.q1"].answered
 
 
 def test_a_file_far_above_is_somebody_elses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder.parents[2] / record.FILE_NAME).write_text("{}")
-    assert record.find() is not None
+    assert record.find(place.folder()) is not None
     deeper = folder / "deeper"
     deeper.mkdir()
     monkeypatch.setattr(place, "_STARTED_IN", deeper)
-    assert record.find() is None
+    assert record.find(place.folder()) is None
 
 
 def test_a_practice_question_once_right_stays_right(progress_file: Path) -> None:
@@ -106,3 +106,16 @@ def test_two_kernels_lose_none_of_each_others_updates(folder: Path, progress_fil
         writer.join()
     assert [writer.exitcode for writer in writers] == [0] * 4
     assert len(record.load()[0].questions) == 60
+
+
+def test_a_peek_changes_nothing(progress_file: Path) -> None:
+    record.add_answer("doubling.q1", True)
+    seen = record.peek(progress_file.parent)
+    assert seen is not None
+    assert seen.questions["doubling.q1"].answered
+    for unreadable in ("{", "[]", '{"format": 99}'):
+        progress_file.write_text(unreadable)
+        assert record.peek(progress_file.parent) is None
+        assert progress_file.read_text() == unreadable
+    progress_file.unlink()
+    assert record.peek(progress_file.parent) is None

@@ -175,7 +175,7 @@ function render({ model, el }) {
       element(
         "legend",
         {},
-        element("span", { class: "tw-tag" }, graded ? labels.graded : labels.practice),
+        element("span", { class: "tw-tag" }, labels.tag),
         element("div", { class: "tw-prompt", html: model.get("prompt") }),
       ),
       body.node,
@@ -185,6 +185,7 @@ function render({ model, el }) {
     ),
   );
   let waiting = 0;
+  let stopped = false;
 
   function say(tone, glyph, text) {
     form.dataset.tone = tone;
@@ -226,6 +227,7 @@ function render({ model, el }) {
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    if (stopped) return sayStopped();
     say("note", "○", labels.sending);
     model.send({ type: "answer", value: body.value() });
     window.clearTimeout(waiting);
@@ -250,8 +252,16 @@ function render({ model, el }) {
     if (model.get("answer") !== null) body.show(model.get("answer"));
   }
 
+  // A restarted kernel knows nothing of this widget.
+  function sayStopped() {
+    stopped = true;
+    window.clearTimeout(waiting);
+    say("note", "○", labels.stopped);
+  }
+
   model.on("change:answer", showAnswer);
   model.on("change:result", showResult);
+  model.on("comm_live_update", sayStopped);
   showAnswer();
   showResult();
   el.append(form);
@@ -259,6 +269,7 @@ function render({ model, el }) {
     window.clearTimeout(waiting);
     model.off("change:answer", showAnswer);
     model.off("change:result", showResult);
+    model.off("comm_live_update", sayStopped);
   };
 }
 
