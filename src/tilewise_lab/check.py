@@ -17,8 +17,10 @@ _RUN_FIRST = Text(
 )
 _CHECKED = Text(en="checked the text of In[{number}]", zh="检查的是 In[{number}] 的代码")
 _DIFFERS = Text(
-    en="The saved notebook holds another text for this cell. Run the newest text and save (Ctrl+S) before you hand in.",
-    zh="已保存的 notebook 中，这个单元格的内容与刚才检查的不同。提交前请运行最新代码并保存（Ctrl+S）。",
+    en="The saved notebook holds another text for this cell than In[{number}]. If you changed it since, run the cell and "
+    "check again. If it is not saved yet, save (Ctrl+S).",
+    zh="已保存的 notebook 中，这一格的内容与 In[{number}] 不同。如果之后又改过，请先运行这一格，再检查一次；"
+    "如果还没有保存，请保存（Ctrl+S）。",
 )
 _SAVED_MORE = Text(
     en="You can change it until you hand in. It is marked after that.", zh="提交之前可以随时修改，提交之后才会评分。"
@@ -56,7 +58,8 @@ def check(exercise_id: str, *, seed: int | None = None) -> float | None:
     verdict = judging.judged(exercise_id, executed.source, seed)
     warnings = [record.add_verdict(verdict)]
     if place.saved_text_differs(exercise_id, executed.source):
-        warnings.append(_DIFFERS[language])
+        # JupyterLab, as `tilewise learn` opens it, has just saved the notebook: there it means the first of the two.
+        warnings.append(_DIFFERS[language].format(number=executed.number))
     note = _CHECKED[language].format(number=executed.number)
     warning = "\n".join(text for text in warnings if text)
     output.show(

@@ -23,6 +23,10 @@ _CONFIRM = Text(
     zh="亲手想出来的机会只有一次，停在这里的人往往只差一个念头。如果确定要对照解答继续，请运行 "
     '`hint("{id}", solution="{confirm}")`。不扣分。',
 )
+_TAKES = Text(
+    en='solution takes True, False or "{confirm}", got {given}',
+    zh='solution 可以是 True、False 或 "{confirm}"，收到的是 {given}',
+)
 _SOLUTION = Text(en="One solution", zh="参考解答之一")
 _COMPARE = Text(
     en="Yours may look different and be just as right. Read it against this one: what differs, and does it matter?",
@@ -44,7 +48,7 @@ def hint(exercise_id: str, *, solution: bool | str = False) -> None:
     if exercise_id not in course.exercises:
         raise output.unknown_id(exercise_id, list(course.exercises))
     if solution not in (True, False, CONFIRM):
-        raise ValueError(f"solution takes True, False or {CONFIRM!r}, got {solution!r}")
+        raise ValueError(_TAKES[language].format(confirm=CONFIRM, given=repr(solution)[:80]))
     exercise = course.exercises[exercise_id]
     done, message = record.load()
     entry = done.exercises.get(exercise_id, record.ExerciseRecord())

@@ -6,7 +6,7 @@ import difflib
 from html import escape
 
 from autograder.course.markup import to_html, to_text
-from autograder.course.model import Language
+from autograder.course.model import Language, Text
 from autograder.judge import panel
 from autograder.judge.printable import printable
 from tilewise_lab import place
@@ -15,6 +15,11 @@ from tilewise_lab import place
 # these types pass over them.
 QUIZ = "application/vnd.tilewise.quiz+json"
 PROGRESS = "application/vnd.tilewise.progress+json"
+
+_NO_SUCH_ID = Text(en="there is no id {id}; {there}", zh="没有编号为 {id} 的题目；{there}")
+_NEAR = Text(en="did you mean {ids}?", zh="你要找的是不是 {ids}？")
+_KNOWN = Text(en="there are: {ids}", zh="现有的编号：{ids}")
+_COMMA = Text(en=", ", zh="、")
 
 
 class UnknownIdError(ValueError):
@@ -41,10 +46,11 @@ def show_notice(language: Language, tone: panel.Tone, mark: str, headline: str, 
 
 
 def unknown_id(given: object, known: list[str]) -> UnknownIdError:
-    """Make the error for an id that does not exist."""
+    """Make the error for an id that does not exist, in the reader's language."""
+    language = place.language()
     near = difflib.get_close_matches(str(given), known, n=5, cutoff=0.4)
-    there = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(known)}"
-    return UnknownIdError(f"there is no id {str(given)[:80]!r}; {there}")
+    there = (_NEAR if near else _KNOWN)[language].format(ids=_COMMA[language].join(near or known))
+    return UnknownIdError(_NO_SUCH_ID[language].format(id=repr(str(given)[:80]), there=there))
 
 
 def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

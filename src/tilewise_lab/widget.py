@@ -58,6 +58,10 @@ _NO_ANSWER: dict[str, Text] = {
     ),
     "ordering": Text(en="Every line must stand in the order once.", zh="每一行都要在顺序中出现一次。"),
 }
+_TAKES = Text(
+    en="{id} takes an answer such as {example}, got {given}",
+    zh="{id} 的答案应写成 {example} 这样的形式，收到的是 {given}",
+)
 _NOT_SAVED = Text(en="The answer could not be saved: {reason}.", zh="答案没有保存成功：{reason}。")
 _TYPE_IT = Text(
     en='To answer by typing, run: quiz("{id}", {example})', zh='也可以用输入的方式作答，请运行：quiz("{id}", {example})'
@@ -117,7 +121,8 @@ class QuizWidget(anywidget.AnyWidget):
         if answer is None:
             if strict:
                 example = explain.example(self._question)
-                raise ValueError(f"{self.question_id} takes an answer such as {example}, got {given!r}")
+                text = _TAKES[self._language]
+                raise ValueError(text.format(id=self.question_id, example=example, given=repr(given)[:80]))
             self.result = {"problem": _NO_ANSWER[self.kind][self._language]}
             return
         try:

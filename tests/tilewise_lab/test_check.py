@@ -121,7 +121,7 @@ def test_the_panel_warns_when_the_saved_text_differs(notebook: Notebook) -> None
     assert "saved notebook" not in panel(same)
     notebook.run(code + "\n# edited since", CHECK)
     _, differs = notebook.run(code, CHECK, saved=False)
-    assert "The saved notebook holds another text for this cell" in panel(differs)
+    assert "The saved notebook holds another text for this cell than In[2]" in panel(differs)
 
 
 def test_broken_files_beside_the_notebook_stop_nothing(notebook: Notebook) -> None:
@@ -149,9 +149,10 @@ def test_a_judge_that_could_not_run_raises_its_reason_and_the_rest_goes_on(noteb
 
 
 def test_an_unknown_id_raises_and_names_those_that_are_near(notebook: Notebook) -> None:
-    (outputs,) = notebook.run('check("doubling.dubble")')
-    assert kinds(outputs) == ["error"]
-    assert "did you mean doubling.double" in outputs[0]["evalue"]
+    for language, said in (("en", "did you mean doubling.double"), ("zh", "你要找的是不是 doubling.double")):
+        (outputs,) = notebook.run('check("doubling.dubble")', language=language)
+        assert kinds(outputs) == ["error"]
+        assert said in outputs[0]["evalue"]
 
 
 def test_progress_keeps_the_best_points(notebook: Notebook) -> None:

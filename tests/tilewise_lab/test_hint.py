@@ -71,7 +71,7 @@ def test_chinese_has_the_same_steps(said: object, monkeypatch: pytest.MonkeyPatc
 
 
 def test_other_words_and_ids_are_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match="solution takes True, False or 'show me', got 'please'"):
+    with pytest.raises(ValueError, match="solution takes True, False or \"show me\", got 'please'"):
         hint(ID, solution="please")
     with pytest.raises(output.UnknownIdError, match=r"doubling\.double"):
         hint("doubling.q1")
