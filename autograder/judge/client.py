@@ -18,7 +18,7 @@ from autograder.course.model import CourseError
 from autograder.course.reading import course_root
 from autograder.judge.verdict import Verdict
 
-RUNGS = ("namespaces", "bubblewrap", "child")
+RUNGS = ("namespaces", "bubblewrap", "landlock", "child")
 START_SECONDS = 120.0
 VERDICT_SECONDS = 300.0
 CLOSE_SECONDS = 5.0
@@ -33,7 +33,7 @@ class Judge:
     """A judge in a child process, started at once and not waited for. Safe to use from several threads.
 
     course: the course's folder; None finds it as `course_root` does.   rung: the isolation to insist on ("namespaces",
-    "bubblewrap" or "child"); None takes the best that holds on this machine.
+    "bubblewrap", "landlock" or "child"); None takes the best that holds on this machine.
     """
 
     def __init__(self, *, course: Path | None = None, rung: str | None = None) -> None:
@@ -66,6 +66,12 @@ class Judge:
         """Why each better rung is not the one that holds: rung -> reason."""
         with self._lock:
             return self._running().refused()
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is not as it should be with the user that the judge runs as; mostly nothing."""
+        with self._lock:
+            return self._running().remarks()
 
     def verdict(self, exercise_id: str, source: str, *, seed: int | None = None, grading: bool = False) -> Verdict:
         """Judge the text of one cell.
@@ -107,7 +113,8 @@ class _Child:
     def __init__(self, course: Path, rung: str | None) -> None:
         self._complaints: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the child
         self._replies, theirs = os.pipe()
-        command = [sys.executable, "-m", "autograder.judge.service", str(theirs), str(course.absolute())]
+        # -P: a torch.py beside the notebook is a student's, and must not be imported.
+        command = [sys.executable, "-P", "-m", "autograder.judge.service", str(theirs), str(course.absolute())]
         try:
             self._process = subprocess.Popen(
                 [*command, *([rung] if rung else [])],
@@ -129,6 +136,9 @@ class _Child:
 
     def refused(self) -> dict[str, str]:
         return dict(self._greeted()["refused"])
+
+    def remarks(self) -> list[str]:
+        return list(self._greeted()["remarks"])
 
     def ask(self, request: dict[str, Any]) -> Any:
         self._greeted()

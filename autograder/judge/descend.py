@@ -1,27 +1,106 @@
-"""Stop being root, then run bubblewrap: `descend.py SETTINGS COMMAND...`, started by root only. Stands alone.
+"""Stop being root: the judge compares numbers, and so do its workers; no right of root's is needed for that.
 
-A user who is not root may be unable to reach the interpreter (a home folder of mode 0700). So the command gets a
-view of the machine in which only what it needs exists and every folder on the way can be entered; and limits that the
-kernel does not apply to root, like that on processes, hold.
+Another user may be unable to reach the interpreter or the course (a home folder of mode 0700), so the way there is
+opened first, in a view of the machine that only this process and its children have. What cannot be left behind is told
+(`leave_root`), never kept in silence.
 """
+
+from __future__ import annotations
 
 import json
 import os
 import sys
-import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder.judge import isolation
+from autograder.judge.view import PACKAGE
 
 
-def main():
-    here = os.path.dirname(os.path.abspath(__file__))
-    isolation = types.ModuleType("isolation")
-    with open(os.path.join(here, "isolation.py"), encoding="utf-8") as file:
-        exec(compile(file.read(), "isolation.py", "exec"), isolation.__dict__)
-    settings = json.loads(sys.argv[1])
-    isolation.build_root(settings["shown"], settings["hidden"], settings["temporary_bytes"])
+@dataclass(frozen=True)
+class Outlook:
+    """What awaits this process as `nobody`.
+
+    obstacle: why it could not go on so; "" when it could   namespaces: whether it could still shut workers in.
+    """
+
+    obstacle: str
+    namespaces: bool
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def needed(course: Path) -> list[str]:
+    """Give the folders and files that the judge and its workers read, besides the system's own."""
+    python = [sys.prefix, os.path.realpath(sys.base_prefix), os.path.dirname(os.path.realpath(sys.executable))]
+    paths = [*python, *filter(os.path.isabs, sys.path), str(PACKAGE), str(course.absolute())]
+    return [path for path in dict.fromkeys(paths) if os.path.lexists(path)]
+
+
+def outlook(course: Path) -> Outlook:
+    """Go down in a fork and look around from there."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            _become_nobody(course)
+            found = _obstacle(course), _makes_namespaces()
+        except OSError as error:
+            found = str(error), False
+        os.write(writing, json.dumps(found).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as told:
+        obstacle, namespaces = json.loads(told.read())
+    os.waitpid(child, 0)
+    return Outlook(obstacle, namespaces)
+
+
+def leave_root(course: Path, awaits: Outlook) -> None:
+    """Become `nobody`; where something stands against that, give up every capability at least."""
+    if awaits.obstacle:
+        isolation.drop_privileges()
+        return
+    _become_nobody(course)
+    os.chdir("/")
+    isolation.hide_from_equals()
+
+
+def _become_nobody(course: Path) -> None:
+    isolation.open_the_way(needed(course))
     os.setgroups([])
     isolation.become_nobody()
-    os.execv(sys.argv[2], sys.argv[2:])
 
 
-if __name__ == "__main__":
-    main()
+def _obstacle(course: Path) -> str:
+    """Name something needed that cannot be read; "" when all can."""
+    for path in (os.__file__, sys.executable, *_files(PACKAGE), *_files(course.absolute())):
+        if not os.access(path, os.R_OK):
+            return f"the user nobody cannot read {path}"
+    return ""
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Give the folder itself, and all folders and files below it."""
+    yield str(folder)
+    for place, folders, files in os.walk(folder):
+        yield from (os.path.join(place, name) for name in (*folders, *files))
+
+
+def _makes_namespaces() -> bool:
+    """Build what a worker gets, in a fork: some machines refuse that to a plain user, each at another step."""
+    try:
+        isolation.leave_the_machine(privileged=False)
+    except OSError:
+        return False
+    child = os.fork()
+    if child == 0:
+        try:
+            isolation.build_root((), (), 1 << 20)
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0

@@ -124,7 +124,7 @@ class Judgement:
     @property
     def _proves_nothing(self) -> bool:
         """Whether the calls of a state contract could have shared more than the state."""
-        return isinstance(self._contract, StateContract) and not self._rung.isolates
+        return isinstance(self._contract, StateContract) and not self._rung.separates_calls
 
     def _plays(self, source: str) -> dict[int, Play]:
         plays = self._contract.play({"answer": source}, self._drawn)

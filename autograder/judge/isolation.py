@@ -129,8 +129,8 @@ def build_root(shown, hidden, temporary_bytes):
     os.chdir("/tmp")
 
 
-def _show(path, handle):
-    target = NEW_ROOT + path
+def _show(path, handle, root=NEW_ROOT):
+    target = root + path
     os.makedirs(os.path.dirname(target), exist_ok=True)
     mode = os.fstat(handle).st_mode
     if stat.S_ISLNK(mode):
@@ -151,6 +151,50 @@ def _hide(path):
         _mount("/dev/null", target, flags=MS_BIND)
 
 
+def open_the_way(paths):
+    """Let every user reach these paths, in a view of the machine that this process and its children have.
+
+    Over each folder that only its owner may enter lies an open one then, which holds nothing but what is on the way.
+    Needs the right to mount, unless all folders are open.
+    """
+    closed = {folder for path in paths if (folder := _first_closed(path))}
+    if not closed:
+        return
+    _called(f"a view of the machine in which {', '.join(sorted(closed))} can be entered", libc.unshare(CLONE_NEWNS))
+    _mount(None, "/", flags=MS_REC | MS_PRIVATE)
+    covered = [path for path in paths if _first_closed(path)]
+    handles = {path: os.open(path, os.O_PATH | os.O_NOFOLLOW) for path in covered}
+    for folder in closed:
+        _mount("tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV, "size=4m,mode=755")
+    for path in sorted(handles, key=len):
+        if not os.path.lexists(path):
+            _show_openly(path, handles[path])
+        os.close(handles[path])
+
+
+def _first_closed(path):
+    """Find the first folder, from the top, that not everybody may enter: on the way to the path, or the path itself."""
+    parts = path.rstrip("/").split("/")
+    for end in range(2, len(parts) + 1):
+        folder = "/".join(parts[:end])
+        if os.path.isdir(folder) and not os.stat(folder).st_mode & stat.S_IXOTH:
+            return folder
+    return None
+
+
+def _show_openly(path, handle):
+    """Show a path; of a closed folder, what is in it."""
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISDIR(mode) or mode & stat.S_IXOTH:
+        _show(path, handle, root="")
+        return
+    os.makedirs(path, exist_ok=True)
+    for name in os.listdir(f"/proc/self/fd/{handle}"):
+        child = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=handle)
+        _show_openly(os.path.join(path, name), child)
+        os.close(child)
+
+
 def forbid_nested_namespaces():
     """Allow no user namespace inside this one. Needs the capabilities of a fresh user namespace."""
     with open("/proc/sys/user/max_user_namespaces", "w") as file:
@@ -165,6 +209,11 @@ def drop_privileges():
     header = CapabilityHeader(CAPABILITY_VERSION, 0)
     _called("capset", libc.capset(ctypes.byref(header), (ctypes.c_uint32 * 6)()))
     _called("no_new_privs", libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def hide_from_equals():
+    """Keep other processes of this user from looking into this one or steering it."""
+    _called("dumpable", libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 
 
 def die_with_parent():

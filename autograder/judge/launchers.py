@@ -1,4 +1,4 @@
-"""The ways to start a worker: a fork of the zygote (namespaces, child), or a fresh bubblewrap process."""
+"""The ways to start a worker: a fork of the zygote (namespaces, landlock, child), or a fresh bubblewrap process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.judge import filter as syscalls
-from autograder.judge.isolation import is_privileged
+from autograder.judge import landlock
 from autograder.judge.rungs import Launcher, Rung, SandboxError, Wires, open_wires
 from autograder.judge.view import View, view
 
@@ -35,14 +35,6 @@ ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "TORCHINDUCTOR_CACHE_DIR": "/tmp",
 }
-
-
-def system_call_filter() -> bytes:
-    """Give the BPF program, or nothing where libseccomp is missing; the namespaces then stand without it."""
-    try:
-        return syscalls.build()
-    except OSError:
-        return b""
 
 
 class SupervisedLife:
@@ -86,7 +78,7 @@ class SupervisedLife:
 class ZygoteLauncher:
     """Owns the fork server. It starts at once; the first launch waits until torch is in."""
 
-    def __init__(self, rung: Rung, view: View, program: bytes) -> None:
+    def __init__(self, rung: Rung, view: View) -> None:
         self.rung = rung
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
@@ -104,7 +96,6 @@ class ZygoteLauncher:
             "shown": view.shown,
             "hidden": view.hidden,
             "packages": view.packages,
-            "filter": (program if rung is Rung.NAMESPACES else b"").hex(),
             "temporary_bytes": TEMPORARY_BYTES,
             "processes": PROCESSES,
         }
@@ -206,17 +197,17 @@ class BubblewrapLauncher:
 
     rung = Rung.BUBBLEWRAP
 
-    def __init__(self, view: View, program: bytes) -> None:
+    def __init__(self, view: View) -> None:
         found = shutil.which("bwrap")
         if found is None:
             raise SandboxError("`bwrap` is not installed; on Debian: apt install bubblewrap")
-        self._bwrap, self._view, self._program = found, view, program
+        self._bwrap, self._view, self._program = found, view, syscalls.build()
 
     def launch(self) -> Wires:
         channel, output, (channel_end, output_end) = open_wires()
         information, information_end = os.pipe2(os.O_CLOEXEC)
         program = self._program_pipe()
-        kept = [channel_end, output_end, information_end, *program]
+        kept = [channel_end, output_end, information_end, program]
         try:
             process = subprocess.Popen(
                 self._command(channel_end, output_end, information_end, program),
@@ -233,24 +224,14 @@ class BubblewrapLauncher:
                 os.close(end)
         return Wires(channel, output, ProcessLife(process, information))
 
-    def _program_pipe(self) -> list[int]:
-        if not self._program:
-            return []
+    def _program_pipe(self) -> int:
         reading, writing = os.pipe2(os.O_CLOEXEC)
-        os.write(writing, self._program)  # under one kilobyte: fits the pipe
+        os.write(writing, self._program)  # some kilobytes: less than a pipe holds
         os.close(writing)
-        return [reading]
+        return reading
 
-    def _descent(self) -> list[str]:
-        """As root, leave root behind first."""
-        if not is_privileged():
-            return []
-        shown = [*self._view.shown, self._bwrap, str(HERE / "worker.py"), "/dev/full", "/dev/tty"]
-        settings = {"shown": shown, "hidden": self._view.hidden, "temporary_bytes": TEMPORARY_BYTES}
-        return [sys.executable, "-I", "-S", "-B", str(HERE / "descend.py"), json.dumps(settings)]
-
-    def _command(self, channel: int, output: int, information: int, program: list[int]) -> list[str]:
-        command = [*self._descent(), self._bwrap, "--unshare-all", "--unshare-user", "--disable-userns"]
+    def _command(self, channel: int, output: int, information: int, program: int) -> list[str]:
+        command = [self._bwrap, "--unshare-all", "--unshare-user", "--disable-userns"]
         command += ["--die-with-parent"]
         command += ["--new-session", "--clearenv", "--uid", "65534", "--gid", "65534", "--hostname", "tilewise"]
         for name, value in ENVIRONMENT.items():
@@ -265,9 +246,7 @@ class BubblewrapLauncher:
                 command += ["--ro-bind", path, path]
         command += ["--ro-bind", str(HERE / "worker.py"), "/worker.py", "--proc", "/proc", "--dev", "/dev"]
         command += ["--chdir", "/tmp", "--remount-ro", "/"]
-        command += ["--cap-drop", "ALL", "--info-fd", str(information)]
-        if program:
-            command += ["--seccomp", str(program[0])]
+        command += ["--cap-drop", "ALL", "--info-fd", str(information), "--seccomp", str(program)]
         python = os.path.realpath(sys.executable)
         command += [python, "-I", "-S", "-B", "/worker.py", str(channel), str(output), str(PROCESSES)]
         return [*command, *self._view.packages]
@@ -278,6 +257,11 @@ class BubblewrapLauncher:
 
 def launcher(rung: Rung, course: Path) -> Launcher:
     """Make the launcher of a rung; raise SandboxError when this machine lacks what it needs."""
-    if rung is Rung.BUBBLEWRAP:
-        return BubblewrapLauncher(view(course), system_call_filter())
-    return ZygoteLauncher(rung, view(course), system_call_filter())
+    try:
+        if rung is not Rung.CHILD:
+            syscalls.machine()
+        if rung is Rung.LANDLOCK:
+            landlock.version()
+    except (syscalls.FilterError, OSError) as error:
+        raise SandboxError(str(error)) from error
+    return BubblewrapLauncher(view(course)) if rung is Rung.BUBBLEWRAP else ZygoteLauncher(rung, view(course))

@@ -11,65 +11,105 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autograder.judge import filter as syscalls
 from autograder.judge.outcome import Outcome
 from autograder.judge.rungs import Launcher, Rung, SandboxError
 from autograder.judge.sandbox import Call, Limits, Sandbox
 
 # Workers kept ready: as many as hide the time that a fork, or an import of torch, takes.
-AHEAD = {Rung.NAMESPACES: 1, Rung.BUBBLEWRAP: 2, Rung.CHILD: 1}
+AHEAD = {Rung.NAMESPACES: 1, Rung.BUBBLEWRAP: 2, Rung.LANDLOCK: 1, Rung.CHILD: 1}
 
 # Each attempt's name, in the order in which `attempts` reports; True means that it succeeded.
 ESCAPES = (
     "read the judge's own files",
     "import the reference library",
     "read a file outside its root",
+    "change a file outside its root",
     "write beside Python",
-    "see other processes",
+    "see or steer other processes",
     "open a network socket",
+    "reach a local socket outside",
     "make a namespace of its own",
+    "make a system call that the filter denies",
     "find a file that an earlier call left",
 )
+# With arguments that mean nothing, this one would make a queue that stays, where no filter stands.
+NOT_TRIED = "msgget"
 
 ATTEMPTS = """
-import ctypes, importlib.util, os, socket, sys
+import ctypes, errno, importlib, os, resource, signal, socket
 import torch
+
+libc = ctypes.CDLL(None, use_errno=True)
 
 def tried(action):
     try:
-        return bool(action())
-    except (OSError, ImportError, ValueError):
+        return action() is not False
+    except (OSError, ImportError):
         return False
 
-def connect():
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as wire:
+def connect(family, address):
+    with socket.socket(family, socket.SOCK_STREAM) as wire:
         wire.settimeout(1)
-        return wire.connect_ex(("127.0.0.1", port)) == 0
+        wire.connect(address)
+
+def open_socket(family, kind):
+    socket.socket(family, kind).close()
 
 def create(path):
     with open(path, "x"):
-        return True
+        pass
 
 def create_and_remove(path):
     create(path)
     os.unlink(path)
-    return True
+
+def was_allowed(number):
+    ctypes.set_errno(0)
+    return libc.syscall(number, *[-1] * 6) != -1 or ctypes.get_errno() not in (errno.EPERM, errno.ENOSYS)
+
+def clone(number):
+    new_user_namespace = 0x10000000
+    pid = libc.syscall(number, new_user_namespace | signal.SIGCHLD, 0, 0, 0, 0)
+    if pid == 0:
+        os._exit(0)
+    return pid > 0
+
+def steers(pid):
+    return any([
+        tried(lambda: os.kill(pid, 0)),
+        tried(lambda: open(f"/proc/{pid}/status").read()),
+        tried(lambda: os.sched_setaffinity(pid, os.sched_getaffinity(0))),
+        tried(lambda: resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))),
+    ])
+
+def changes(path):
+    return any([
+        tried(lambda: open(path, "a").close()),
+        tried(lambda: os.truncate(path, 1)),
+        tried(lambda: os.utime(path)),
+        tried(lambda: os.chmod(path, 0o600)),
+    ])
 
 def nothing():
     return torch.empty(0)
 
-def attempts(judge_file, outside, port_number, mark_path, parent):
-    global port, mark
-    port, mark = port_number, mark_path
+def attempts(judge_file, outside, port, local, mark, parent, denied, clone_number):
     found_mark = os.path.exists(mark)
     tried(lambda: create(mark))
+    kinds = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW
     return torch.tensor([
         tried(lambda: open(judge_file).read()),
-        any(tried(lambda: importlib.util.find_spec(name)) for name in ("tilewise", "autograder", "tilewise_lab")),
+        any(tried(lambda: importlib.import_module(name)) for name in ("tilewise", "autograder", "tilewise_lab")),
         tried(lambda: open(outside).read()),
+        changes(outside),
         tried(lambda: create_and_remove(os.path.join(os.path.dirname(os.__file__), "tilewise-probe"))),
-        tried(lambda: os.kill(parent, 0) is None),
-        tried(connect),
-        tried(lambda: ctypes.CDLL(None).unshare(0x10000000) == 0),
+        steers(parent),
+        tried(lambda: connect(socket.AF_INET, ("127.0.0.1", port)))
+        or any(tried(lambda: open_socket(family, kind)) for family in range(2, 50) for kind in kinds),
+        any(tried(lambda: connect(socket.AF_UNIX, address)) for address in (local, "\\0" + local)),
+        libc.unshare(0x10000000) == 0 or clone(clone_number),
+        any(was_allowed(number) for number in denied),
         found_mark,
     ])
 """
@@ -112,11 +152,11 @@ def weaknesses(sandbox: Sandbox) -> list[str]:
 
     The lowest rung promises no walls, so there it is enough that a worker answers.
     """
-    with tempfile.TemporaryDirectory(prefix="tilewise-probe-") as folder, _listener() as port:
+    with tempfile.TemporaryDirectory(prefix="tilewise-probe-") as folder, _listening(folder) as (port, local):
         # /tmp is where every worker may write, whatever this process takes for its temporary folder.
         outside, mark = Path(folder, "outside"), Path("/tmp", f"{Path(folder).name}-mark")
         outside.write_text("seen", encoding="utf-8")
-        arguments = (str(Path(__file__)), str(outside), port, str(mark), os.getpid())
+        arguments = (__file__, str(outside), port, local, str(mark), os.getpid(), *_calls_to_try(sandbox.rung))
         try:
             for _ in range(2):
                 succeeded = _attempt(sandbox, arguments)
@@ -141,8 +181,25 @@ def _read(outcome: Outcome, count: int) -> list[bool]:
     return [bool(value) for value in outcome.values[0]]
 
 
+def _calls_to_try(rung: Rung) -> tuple[tuple[int, ...], int]:
+    """Give the numbers of the calls that the rung's filter denies, and that of clone; nothing where none stands."""
+    if not rung.isolates:
+        return (), 0
+    _, column = syscalls.machine()
+    denied = syscalls.numbers(syscalls.DENIED, column)
+    if rung is Rung.LANDLOCK:
+        denied |= syscalls.numbers(syscalls.DENIED_WITHOUT_NAMESPACES, column)
+    del denied[NOT_TRIED]
+    return tuple(denied.values()), syscalls.numbers(syscalls.CONDITIONAL, column)["clone"]
+
+
 @contextlib.contextmanager
-def _listener() -> Iterator[int]:
-    """Listen on a port of this machine, so that reaching it tells a shared network from one of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
+def _listening(folder: str) -> Iterator[tuple[int, str]]:
+    """Listen on this machine: on a port, and on one name in two ways, as a file and without one."""
+    local = os.path.join(folder, "listening")
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as stack:
+        for address in (local, "\0" + local):
+            wire = stack.enter_context(socket.socket(socket.AF_UNIX))
+            wire.bind(address)
+            wire.listen()
+        yield server.getsockname()[1], local

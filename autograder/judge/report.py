@@ -33,6 +33,7 @@ HOW: dict[Kind, Text] = {
 RUNG: dict[str, Text] = {
     "namespaces": Text(en="own namespaces", zh="独立命名空间"),
     "bubblewrap": Text(en="bubblewrap", zh="bubblewrap"),
+    "landlock": Text(en="Landlock", zh="Landlock"),
     "child": Text(en="a child process only", zh="仅子进程"),
 }
 _POINTS = Text(en="{points:g} of {max_points:g} points", zh="{points:g} / {max_points:g} 分")

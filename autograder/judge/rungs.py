@@ -14,19 +14,30 @@ class Rung(StrEnum):
 
     namespaces: a fork of the zygote in fresh namespaces, with a root of its own, no privileges, and the filter.
     bubblewrap: the same walls built by `bwrap`, and a fresh interpreter each time: slow, and for where only bubblewrap
-    may make namespaces.   child: a fork with limits, an empty environment and a folder of its own, killed with all
-    that it started. That is no isolation: it sees the files of its user, and as root it is not held to its number of
-    processes. A learner's own code may run so; the state contract proves nothing there.
+    may make namespaces.   landlock: a fork under Landlock and a stricter filter, for where nobody may make them: it
+    reads Python and its packages, writes in a folder of its own, and reaches no network and no other process; but it
+    sees the names, sizes and times of files.   child: a fork with limits, an empty environment and a folder of its own,
+    killed with all that it started. That is no isolation: it sees the files of its user. A learner's own code may run
+    so.
     """
 
     NAMESPACES = "namespaces"
     BUBBLEWRAP = "bubblewrap"
+    LANDLOCK = "landlock"
     CHILD = "child"
 
     @property
     def isolates(self) -> bool:
-        """Whether two calls can share nothing but what the judge hands over."""
+        """Whether the code is kept from the machine's files, network and processes, so that strangers' may run."""
         return self is not Rung.CHILD
+
+    @property
+    def separates_calls(self) -> bool:
+        """Whether two calls can share nothing but what the judge hands over; else a state contract proves nothing.
+
+        Under Landlock they could: who reads a file sets the time of its last reading, and anyone may ask for that.
+        """
+        return self in (Rung.NAMESPACES, Rung.BUBBLEWRAP)
 
 
 class SandboxError(Exception):

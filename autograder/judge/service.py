@@ -1,12 +1,12 @@
 """The judge's own process: `python -m autograder.judge.service REPLIES COURSE [RUNG]`.
 
 Reads one JSON object a line from standard input and writes one a line to the descriptor REPLIES; ends when its input
-does. Single-threaded, and the only one that holds checks, seeds and references.
+does. Single-threaded, and the only one that holds checks, seeds and references. Started by root, it is root no more
+before it reads anything.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
@@ -15,6 +15,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from autograder.judge import descend, isolation
 from autograder.judge.launchers import launcher
 from autograder.judge.rungs import Launcher, Rung, SandboxError
 
@@ -34,7 +35,7 @@ def main() -> None:
         traceback.print_exc()
         reply({"failed": f"{error}"})
         return
-    reply({"rung": service.rung, "refused": service.refused})
+    reply({"rung": service.rung, "refused": service.refused, "remarks": service.remarks})
     try:
         for line in sys.stdin:
             request = json.loads(line)
@@ -43,6 +44,8 @@ def main() -> None:
             except Exception as error:
                 traceback.print_exc()
                 reply({"id": request["id"], "error": f"{type(error).__name__}: {error}"})
+                if service.is_broken:
+                    return
     except BrokenPipeError:
         return  # the client is gone, and with it the reason to go on
     finally:
@@ -50,24 +53,43 @@ def main() -> None:
 
 
 class Service:
-    """The sandbox that holds on this machine, and the engine on top of it."""
+    """The sandbox that holds on this machine, and the engine on top of it.
+
+    remarks: what is not as it should be with the user that all this runs as.
+    """
 
     def __init__(self, course: Path, wanted: str | None) -> None:
         self._course = course
-        self._open(wanted)
+        self.remarks: list[str] = []
+        self.is_broken = False
+        early = self._leave_root(wanted) if descend.is_root() else {}
+        self._open(wanted, early)
 
-    def _open(self, wanted: str | None) -> None:
-        course = self._course
-        rung = Rung(wanted) if wanted else Rung.NAMESPACES
+    def _leave_root(self, wanted: str | None) -> dict[Rung, Launcher]:
+        """Become a plain user, but let the fork server start first where only root may make namespaces."""
+        awaits = descend.outlook(self._course)
         early: dict[Rung, Launcher] = {}
-        with contextlib.suppress(SandboxError):  # then `choose` meets the same error, and reports it
-            early[rung] = launcher(rung, course)
+        if wanted in (None, Rung.NAMESPACES) and (awaits.obstacle or not awaits.namespaces):
+            early = _started(Rung.NAMESPACES, self._course)
+        descend.leave_root(self._course, awaits)
+        if awaits.obstacle:
+            self.remarks.append(
+                f"the judge stays the user root, without root's capabilities: {awaits.obstacle}. Limits on the number "
+                "of processes do not hold for root; let everybody read that, or start as a plain user"
+            )
+        return early
+
+    def _open(self, wanted: str | None, early: dict[Rung, Launcher]) -> None:
+        course = self._course
+        early = early or _started(Rung(wanted) if wanted else Rung.NAMESPACES, course)
         # The fork server imports torch in its own process while this one does.
         from autograder.judge.engine import Engine
         from autograder.judge.probe import choose
 
         chosen = choose(Rung(wanted) if wanted else None, lambda r: early.pop(r, None) or launcher(r, course))
         self._sandbox = chosen.sandbox
+        if chosen.sandbox.rung is not Rung.BUBBLEWRAP:  # `bwrap` may have to be one of the programs that raise rights
+            isolation.drop_privileges()
         self.rung = str(chosen.sandbox.rung)
         self.refused = {str(rung): reason for rung, reason in chosen.refused.items()}
         self._engine = Engine(course, self._sandbox)
@@ -82,12 +104,21 @@ class Service:
             traceback.print_exc()
             # It broke: its fork server was killed, say. Another of the same rung, and never of a lower one.
             self.close()
-            self._open(self.rung)
+            self.is_broken = True
+            self._open(self.rung, {})
+            self.is_broken = False
             verdict = self._engine.verdict(*question, secret=grading)
         return (verdict.redacted() if grading else verdict).model_dump(mode="json")
 
     def close(self) -> None:
         self._sandbox.close()
+
+
+def _started(rung: Rung, course: Path) -> dict[Rung, Launcher]:
+    try:
+        return {rung: launcher(rung, course)}
+    except SandboxError:
+        return {}  # `choose` meets the same error, and reports it
 
 
 if __name__ == "__main__":

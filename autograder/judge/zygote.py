@@ -13,6 +13,7 @@ supervisor, which shuts a second fork in and becomes the one that ends it:
 
 import ctypes
 import gc
+import importlib.util
 import json
 import os
 import select
@@ -26,6 +27,8 @@ import types
 
 MESSAGE_BYTES = 65536
 CLEANING_SECONDS = 5.0
+WEIGHING_SECONDS = 0.25
+BLOCK = 4096
 LARGE_PAGE = 2 << 20
 MADV_HUGEPAGE, MADV_COLLAPSE = 14, 25
 
@@ -45,10 +48,13 @@ def main():
     sys.path.extend(settings["packages"])
     sys.dont_write_bytecode = True
     here = os.path.dirname(os.path.abspath(__file__))
-    isolation, worker, syscalls = (load(here, name) for name in ("isolation", "worker", "filter"))
+    isolation, worker, syscalls, landlock = (load(here, n) for n in ("isolation", "worker", "filter", "landlock"))
     worker.warm_up()
-    settings["filter"] = bytes.fromhex(settings["filter"])
     settings["privileged"] = isolation.is_privileged()
+    if settings["rung"] == "landlock":
+        settings["reading"] = landlock.readable(settings["shown"], settings["hidden"])
+        # Has the importer list every folder of its path now: those with something hidden in them cannot be listed then.
+        importlib.util.find_spec("a_module_that_is_nowhere")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors report to the judge; the kernel may reap them
     gc.collect()
     gc.freeze()  # a collection in a fork would write to, and so copy, every object's page
@@ -62,7 +68,7 @@ def main():
             os._exit(0)
         if os.fork() == 0:
             control.close()
-            Supervisor(isolation, worker, syscalls, settings, descriptors).run()
+            Supervisor(isolation, worker, syscalls, landlock, settings, descriptors).run()
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -88,8 +94,9 @@ def large_pages():
 class Supervisor:
     """Starts one worker, watches the judge's end of `life`, and reports there how the worker ended."""
 
-    def __init__(self, isolation, worker, syscalls, settings, descriptors):
-        self.isolation, self.worker, self.syscalls, self.settings = isolation, worker, syscalls, settings
+    def __init__(self, isolation, worker, syscalls, landlock, settings, descriptors):
+        self.isolation, self.worker, self.syscalls, self.landlock = isolation, worker, syscalls, landlock
+        self.settings = settings
         life, self.channel, self.output = descriptors
         self.life = socket.socket(fileno=life)
 
@@ -136,34 +143,42 @@ class Supervisor:
         isolation.die_with_parent()
         isolation.forbid_nested_namespaces()
         isolation.drop_privileges()
-        self._serve(processes=settings["processes"])
+        self._serve(settings["processes"], self.syscalls.build())
 
     def _as_child(self):
+        """Start the worker where no namespaces are; walled in by Landlock, or not at all."""
+        walled = self.settings["rung"] == "landlock"
         self.isolation.adopt_orphans()
         folder = tempfile.mkdtemp(prefix="tilewise-")
         try:
             child = os.fork()
             if child == 0:
-                self._guarded(self._limited_only, folder)
-            status = self._watch(child)
+                self._guarded(self._limited, folder, walled)
+            status = self._watch(child, folder if walled else None, leads_a_group=True)
             self._kill_descendants()
             return status
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _limited_only(self, folder):
+    def _limited(self, folder, walled):
         os.setsid()
         self.isolation.die_with_parent()
         os.chdir(folder)
         tempfile.tempdir = folder
-        os.environ["TMPDIR"] = folder
+        os.environ |= dict.fromkeys(("TMPDIR", "HOME", "TORCHINDUCTOR_CACHE_DIR"), folder)
         # The kernel counts all processes of this user, so the room is given on top of those that run already.
-        self._serve(processes=self.settings["processes"] + _processes_of(os.getuid()))
+        processes = self.settings["processes"] + _processes_of(os.getuid())
+        program = b""
+        if walled:
+            program = self.syscalls.build(own=os.getpid())
+            self.landlock.confine(self.settings["reading"], folder, self.landlock.version())
+            self.isolation.drop_privileges()
+        self._serve(processes, program)
 
-    def _serve(self, processes):
-        if self.settings["filter"]:
-            self.syscalls.install(self.settings["filter"])
+    def _serve(self, processes, program):
         self._close_all_but()
+        if program:
+            self.syscalls.install(program)
         self.worker.serve(self.channel, self.output, processes)
 
     def _guarded(self, start, *arguments):
@@ -180,15 +195,21 @@ class Supervisor:
         for low, high in zip([3, *(k + 1 for k in kept)], [*kept, 1 << 16], strict=True):
             os.closerange(low, high)
 
-    def _watch(self, child):
-        """Wait until the worker ends or the judge lets go, then see it dead."""
+    def _watch(self, child, folder=None, *, leads_a_group=False):
+        """Wait until the worker ends, the judge lets go, or the folder grows too heavy; then see the worker dead."""
         os.close(self.channel)
         os.close(self.output)
         handle = os.pidfd_open(child)
-        select.select([handle, self.life.fileno()], [], [])
-        if not select.select([handle], [], [], 0)[0]:
+        too_heavy = False
+        while not too_heavy and not _is_readable(handle, self.life, seconds=WEIGHING_SECONDS if folder else None):
+            too_heavy = _weight_of(folder) > self.settings["temporary_bytes"]
+        if not _is_readable(handle, seconds=0):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
+        if leads_a_group:
+            _kill_group(child)
         _, status = os.waitpid(child, 0)
+        if too_heavy:
+            return {"signal": signal.SIGXFSZ}
         if os.WIFSIGNALED(status):
             return {"signal": os.WTERMSIG(status)}
         return {"code": os.WEXITSTATUS(status)}
@@ -197,13 +218,36 @@ class Supervisor:
         """Kill what the worker left behind; being the subreaper, this process is the parent of all of it."""
         deadline = time.monotonic() + CLEANING_SECONDS
         while time.monotonic() < deadline:
-            for pid in _children_of(os.getpid()):
-                os.kill(pid, signal.SIGKILL)
             try:
-                os.waitpid(-1, 0)
+                ended, _ = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
+            if not ended:
+                for pid in _children_of(os.getpid()):
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(0.001)
         raise TimeoutError(f"processes of the answer were still there after {CLEANING_SECONDS} s")
+
+
+def _is_readable(*files, seconds):
+    return bool(select.select(files, [], [], seconds)[0])
+
+
+def _kill_group(leader):
+    """Kill a process group at one stroke, so that no member escapes by forking. Its leader is not reaped yet.
+
+    On Landlock's rung nothing can leave the group. Elsewhere this thins out a fork bomb before its parts are hunted.
+    """
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # it was killed before it came to lead a group, so it has started nothing
+
+
+def _weight_of(folder):
+    """Give the bytes that a folder takes, its files' entries included."""
+    with os.scandir(folder) as entries:
+        return sum(entry.stat(follow_symlinks=False).st_blocks * 512 + BLOCK for entry in entries)
 
 
 def _children_of(parent):

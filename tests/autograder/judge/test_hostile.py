@@ -286,8 +286,7 @@ def test_a_worker_is_nobody_and_may_nothing(isolating: Judge) -> None:
     assert "wrote" not in printed
 
 
-def test_the_filter_stands_where_libseccomp_is_there(isolating: Judge) -> None:
-    pytest.importorskip("ctypes").CDLL("libseccomp.so.2")
+def test_the_filter_stands(isolating: Judge) -> None:
     numbers = {"ptrace": 101, "keyctl": 250, "unshare": 272, "io_uring_setup": 425, "bpf": 321, "memfd_create": 319}
     look = (
         "import ctypes, socket\nlibc = ctypes.CDLL(None, use_errno=True)\n"
@@ -299,7 +298,7 @@ def test_the_filter_stands_where_libseccomp_is_there(isolating: Judge) -> None:
         "    except OSError as e: print('closed')"
     )
     if os.uname().machine != "x86_64":
-        pytest.skip("the numbers of system calls below are those of x86-64")
+        pytest.skip("the numbers of system calls above are those of x86-64")
     printed = spied(isolating, look).printed
     assert "['2']" in printed
     for name in numbers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,17 +34,26 @@ class Boasting(ZygoteLauncher):
     """A launcher with no walls that claims the best ones."""
 
     def __init__(self, course: Path) -> None:
-        super().__init__(Rung.CHILD, view(course), b"")
+        super().__init__(Rung.CHILD, view(course))
         self.rung = Rung.NAMESPACES
 
 
 def test_the_probe_sees_through_walls_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(RungRefused) as refused:
         choose(Rung.NAMESPACES, lambda rung: Boasting(tmp_path))
-    assert ESCAPES[0] in str(refused.value)
-    assert "write beside Python" in str(refused.value)
+    # One attempt was enough; and a worker's path leads to packages, but not to a checkout.
+    unseen = {"find a file that an earlier call left", "import the reference library"}
+    if not os.access(os.path.dirname(os.__file__), os.W_OK):
+        unseen.add("write beside Python")
+    if not _may_make_namespaces():
+        unseen.add("make a namespace of its own")
+    assert {escape for escape in ESCAPES if escape not in str(refused.value)} == unseen
     assert not list(Path(os.__file__).parent.glob("tilewise*")), "the probe cleans up after itself"
     assert not list(Path("/tmp").glob("tilewise-probe-*"))
+
+
+def _may_make_namespaces() -> bool:
+    return subprocess.run(["unshare", "--user", "true"], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def test_the_best_rung_that_holds_is_taken_and_the_others_say_why_not(tmp_path: Path) -> None:
@@ -55,7 +65,7 @@ def test_the_best_rung_that_holds_is_taken_and_the_others_say_why_not(tmp_path: 
     chosen = choose(None, make)
     try:
         assert chosen.sandbox.rung is Rung.CHILD
-        assert chosen.refused == {Rung.NAMESPACES: "not on this machine", Rung.BUBBLEWRAP: "not on this machine"}
+        assert chosen.refused == dict.fromkeys([r for r in Rung if r is not Rung.CHILD], "not on this machine")
     finally:
         chosen.sandbox.close()
 
