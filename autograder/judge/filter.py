@@ -103,8 +103,25 @@ def build(own=None):
     own: the process that it is for, where no namespaces stand around that. It may then signal and steer itself only,
     make no socket, change no file but by writing into one that it may open, and not leave its process group.
     """
-    architecture, column = machine()
+    _, column = machine()
     some = numbers(CONDITIONAL, column)
+    rules = [always(number, errno.EPERM) for number in numbers(DENIED, column).values()]
+    rules.append(no_new_namespaces(some))
+    if own is None:
+        # AF_VSOCK and its like ignore network namespaces.
+        rules.append(_unless(some["socket"], errno.EAFNOSUPPORT, 0, [socket.AF_UNIX]))
+        rules.append(_if(some["ioctl"], errno.EPERM, 1, [TIOCSTI, TIOCLINUX]))
+    else:
+        rules.append(_without_namespaces(own, some, column))
+    return assemble(rules)
+
+
+def assemble(rules):
+    """Give the program that goes through the rules, each a list of instructions, and allows what passes all of them.
+
+    A call of another architecture's table ends the process, and one that is too young for our tables does not exist.
+    """
+    architecture, _ = machine()
     program = [
         (LOAD, 0, 0, ARCHITECTURE),
         (JUMP_EQUAL, 1, 0, architecture),
@@ -112,26 +129,23 @@ def build(own=None):
         (LOAD, 0, 0, NUMBER),
         (JUMP_GREATER, 0, 1, YOUNGEST),  # x86's other table of calls (x32) is numbered from 2**30 up, so it goes too
         (RETURN, 0, 0, REFUSE | errno.ENOSYS),
+        *(instruction for rule in rules for instruction in rule),
+        (RETURN, 0, 0, ALLOW),
     ]
-    for number in numbers(DENIED, column).values():
-        program += _always(number, errno.EPERM)
-    # clone3 hides its flags behind a pointer, where no filter can read them: libc falls back to clone.
-    program += _always(some["clone3"], errno.ENOSYS)
-    program += _unless(some["clone"], errno.EPERM, 0, [0], mask=NAMESPACE_FLAGS)
-    if own is None:
-        # AF_VSOCK and its like ignore network namespaces.
-        program += _unless(some["socket"], errno.EAFNOSUPPORT, 0, [socket.AF_UNIX])
-        program += _if(some["ioctl"], errno.EPERM, 1, [TIOCSTI, TIOCLINUX])
-    else:
-        program += _without_namespaces(own, some, column)
-    program.append((RETURN, 0, 0, ALLOW))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+def no_new_namespaces(some):
+    """Refuse the making of a process in namespaces of its own."""
+    # clone3 hides its flags behind a pointer, where no filter can read them: libc falls back to clone.
+    hidden = always(some["clone3"], errno.ENOSYS)
+    return hidden + _unless(some["clone"], errno.EPERM, 0, [0], mask=NAMESPACE_FLAGS)
 
 
 def _without_namespaces(own, some, column):
     program = []
     for number in numbers(DENIED_WITHOUT_NAMESPACES, column).values():
-        program += _always(number, errno.EPERM)
+        program += always(number, errno.EPERM)
     for name in ("kill", "tgkill"):
         program += _unless(some[name], errno.EPERM, 0, [own])
     for name in ("sched_setaffinity", "prlimit64"):
@@ -146,11 +160,12 @@ def _without_namespaces(own, some, column):
             emptying = [os.O_TRUNC | os.O_RDONLY, os.O_TRUNC | O_NEITHER]
             program += _if(some[name], errno.EPERM, argument, emptying, mask=os.O_TRUNC | os.O_ACCMODE)
             program += _unless(some[name], errno.EOPNOTSUPP, argument, [0], mask=O_TMPFILE)
-    program += _always(some["openat2"], errno.ENOSYS)  # its flags, too, lie behind a pointer
+    program += always(some["openat2"], errno.ENOSYS)  # its flags, too, lie behind a pointer
     return program
 
 
-def _always(number, error):
+def always(number, error):
+    """Refuse the call, whatever its arguments."""
     return [(JUMP_EQUAL, 0, 1, number), (RETURN, 0, 0, REFUSE | error)]
 
 

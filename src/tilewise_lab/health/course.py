@@ -23,9 +23,9 @@ RUNGS = {
         zh="每次调用都在 bubblewrap 里运行：隔离同样严密，只是一次检查要好几秒",
     ),
     Rung.LANDLOCK: Text(
-        en="every call is confined by Landlock and a filter of system calls: it reads no answers and reaches no network; "
-        "but nothing proves that two calls share nothing, so points for reading the data only once are not given",
-        zh="每次调用都由 Landlock 和系统调用过滤器限制：读不到答案，也连不上网络；但无法证明两次调用之间没有共享数据，"
+        en="every call is confined by Landlock and a filter of system calls: it reads no answers and reaches no "
+        "network; but two calls may share something, so points for reading the data only once are not given",
+        zh="每次调用都由 Landlock 和系统调用过滤器限制：读不到答案，也连不上网络；但两次调用之间可能会共享数据，"
         "所以“数据只读一遍”的分数不会给出",
     ),
     Rung.CHILD: Text(
