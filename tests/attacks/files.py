@@ -42,7 +42,7 @@ def files(right: dict[str, str], wrong: dict[str, str], wrong_outcome: Outcome) 
         *_edited(right, wrong, both(wrong_outcome, RIGHT)),
         *_unreadable(right),
         *_beside(right),
-        *_named(right),
+        *named(right),
         *_spoken(right),
     ]
 
@@ -218,7 +218,7 @@ def _beside(right: dict[str, str]) -> list[Submission]:
     ]
 
 
-def _named(right: dict[str, str]) -> list[Submission]:
+def named(right: dict[str, str]) -> list[Submission]:
     """Students with names that a pattern, a shell, a page, a spreadsheet or a terminal would read."""
     names = [
         ".hidden",
