@@ -76,7 +76,7 @@ def built_tree(course: Course) -> dict[PurePosixPath, bytes]:
         home = PurePosixPath(RELEASE, language, "home.ipynb")
         tree[home] = _bytes(home_notebook(course, language))
     for chapter in course.chapters:
-        tree |= _built_chapter(chapter)
+        tree |= _built_chapter(course, chapter)
     release = {name: content for name, content in tree.items() if name.parts[0] == RELEASE}
     if leaks := scan_release(course, release):
         first = leaks[0]
@@ -85,26 +85,27 @@ def built_tree(course: Course) -> dict[PurePosixPath, bytes]:
     return tree
 
 
-def write_source(chapter: Chapter, language: Language, folder: Path) -> Path:
-    """Write nbgrader's source of one chapter into `folder`: the solved notebook and its figures; give the notebook.
+def write_source(course: Course, chapter: Chapter, language: Language, folder: Path) -> Path:
+    """Write nbgrader's source of one chapter of a class into `folder`: the solved notebook and its figures.
 
-    In an instructor's class, `folder` is source/03_online_softmax, and autograder.course.release.configure belongs in
+    Give the notebook. `folder` is source/03_online_softmax, and autograder.course.release.configure belongs in
     nbgrader_config.py.
     """
-    return _write_source(chapter, chapter_notebook(chapter, language), folder)
+    return _write_source(chapter, chapter_notebook(chapter, language, course), folder)
 
 
-def _built_chapter(chapter: Chapter) -> Tree:
-    notebooks = {language: chapter_notebook(chapter, language) for language in LANGUAGES}
+def _built_chapter(course: Course, chapter: Chapter) -> Tree:
+    notebooks = {language: chapter_notebook(chapter, language, course, home=True) for language in LANGUAGES}
     check_parity(chapter, notebooks)
     name = chapter.folder.name
     tree: dict[PurePosixPath, bytes] = {}
     for language, notebook in notebooks.items():
         with tempfile.TemporaryDirectory(prefix="tilewise-build-") as workspace:
-            source = Path(workspace) / "source" / name
-            _write_source(chapter, notebook, source)
+            _write_source(chapter, notebook, Path(workspace) / "source" / name)
             release = generate_release(Path(workspace), name, chapter.folder)
-            tree |= _read_tree(source, PurePosixPath(SOLVED, language, name))
+            solved = Path(workspace) / SOLVED / name
+            _write_source(chapter, chapter_notebook(chapter, language, course), solved)
+            tree |= _read_tree(solved, PurePosixPath(SOLVED, language, name))
             tree |= _read_tree(release, PurePosixPath(RELEASE, language, name))
     return tree
 

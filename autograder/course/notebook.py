@@ -37,14 +37,20 @@ ANSWER_PLACE = "*Your answer · 你的回答*"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
-def chapter_notebook(chapter: Chapter, language: Language) -> NotebookNode:
-    """Assemble the solved notebook of a chapter; raise CourseError where the chapter does not hold together."""
+def chapter_notebook(
+    chapter: Chapter, language: Language, course: Course | None = None, *, home: bool = False
+) -> NotebookNode:
+    """Assemble the solved notebook of a chapter; raise CourseError where the chapter does not hold together.
+
+    course: names the chapters before this one.   home: link to the home notebook, which a class does not have.
+    """
     slides = {}
     for each in LANGUAGES:
         slides[each] = read_slides(chapter.slides[each], chapter.folder / f"slides.{each}.md")
         check_blocks(chapter, blocks_of(slides[each]), chapter.folder / f"slides.{each}.md")
     check_slides_in_step(chapter.folder / "slides.zh.md", slides)
-    cells = [_slide_cell("intro", opening(chapter, language), chapter.slug, first=True), _setup_cell(chapter.slug)]
+    first = opening(chapter, language, course, home=home)
+    cells = [_slide_cell("intro", first, chapter.slug, first=True), _setup_cell(chapter.slug)]
     for number, slide in enumerate(slides[language], start=1):
         for place, piece in enumerate(slide):
             cells += _cells_of(chapter, language, piece, f"slide-{number:02}{f'-{place + 1}' if place else ''}")

@@ -12,25 +12,34 @@ _DIFFICULTY = {
     "advanced": Text(en="advanced", zh="高级"),
 }
 _FACTS = Text(
-    en="Level: {difficulty} · about {minutes} minutes · {points:g} points · [all chapters](../home.ipynb)",
-    zh="难度：{difficulty} · 约 {minutes} 分钟 · 共 {points:g} 分 · [全部章节](../home.ipynb)",
+    en="Level: {difficulty} · about {minutes} minutes · {points:g} points",
+    zh="难度：{difficulty} · 约 {minutes} 分钟 · 共 {points:g} 分",
 )
+_ALL_CHAPTERS = Text(en=" · [all chapters](../home.ipynb)", zh=" · [全部章节](../home.ipynb)")
 _PREREQUISITES = Text(en="Comes after: {chapters}", zh="先修章节：{chapters}")
+_COMMA = Text(en=", ", zh="、")
 _FURTHER = Text(en="## Watch and read", zh="## 视频与阅读")
 _MINUTES = Text(en="{minutes} min, in {language}", zh="{minutes} 分钟，{language}")
 _LANGUAGE_NAMES = {"en": Text(en="English", zh="英文"), "zh": Text(en="Chinese", zh="中文")}
 
 
-def opening(chapter: Chapter, language: Language) -> str:
-    """Write the first cell of a chapter: title, summary, and what it takes."""
+def opening(chapter: Chapter, language: Language, course: Course | None, *, home: bool) -> str:
+    """Write the first cell of a chapter: title, summary, and what it takes.
+
+    course: names the chapters before this one.   home: link to the home notebook, which lies one folder up.
+    """
     points = sum(e.points for e in chapter.exercises) + sum(q.points for q in chapter.questions)
     points += sum(w.points for w in chapter.written)
     facts = _FACTS[language].format(
         difficulty=_DIFFICULTY[chapter.difficulty][language], minutes=chapter.minutes, points=points
     )
+    if home:
+        facts += _ALL_CHAPTERS[language]
     lines = [f"# {chapter.title[language]}", chapter.summary[language], facts]
     if chapter.prerequisites:
-        names = ", ".join(f"`{slug}`" for slug in chapter.prerequisites)
+        titles = {each.slug: each.title[language] for each in course.chapters} if course else {}
+        # A slug without a chapter is an error, which `tilewise verify` tells of; here it stays as it is.
+        names = _COMMA[language].join(titles.get(slug, f"`{slug}`") for slug in chapter.prerequisites)
         lines.append(_PREREQUISITES[language].format(chapters=names))
     return "\n\n".join(lines)
 

@@ -44,8 +44,8 @@ def init(folder: Path, course: Course, chapters: Sequence[str] = ()) -> list[Cha
     (folder / "README.md").write_text(readme, encoding="utf-8")
     (folder / "submitted").mkdir()
     for chapter in chosen:
-        write_source(chapter, "en", folder / "source" / chapter.folder.name)
-        _release_chinese(chapter, folder)
+        write_source(course, chapter, "en", folder / "source" / chapter.folder.name)
+        _release_chinese(course, chapter, folder)
     classroom = open_class(folder)
     for chapter in chosen:
         result = classroom.generate_assignment(chapter.folder.name)
@@ -79,11 +79,11 @@ def accept_danger(classroom: nbgrader_api.NbGraderAPI) -> None:
     classroom.update_config(accepted)
 
 
-def _release_chinese(chapter: Chapter, folder: Path) -> None:
+def _release_chinese(course: Course, chapter: Chapter, folder: Path) -> None:
     """Write the Chinese release beside nbgrader's; the gradebook, one for both languages, is made from the English."""
     name = chapter.folder.name
     with tempfile.TemporaryDirectory(prefix="tilewise-class-") as workspace:
-        write_source(chapter, "zh", Path(workspace) / "source" / name)
+        write_source(course, chapter, "zh", Path(workspace) / "source" / name)
         release = generate_release(Path(workspace), name, chapter.folder)
         shutil.copytree(release, folder / CHINESE_RELEASE / name)
 

@@ -9,8 +9,8 @@ import pytest
 from nbgrader.nbgraderformat import MetadataValidator
 
 from autograder.course.build import build, built_tree, check_build, write_source
-from autograder.course.model import LANGUAGES, CourseError
-from autograder.course.notebook import ANSWER_PLACE
+from autograder.course.model import LANGUAGES, CourseError, Language
+from autograder.course.notebook import ANSWER_PLACE, chapter_notebook
 from autograder.course.reading import load_course
 from autograder.course.starter import solution_cell_source, starter_cell_source
 from tests.autograder.course.sample import CHAPTER, edit
@@ -135,10 +135,31 @@ def test_a_draft_is_not_released(course_folder: Path) -> None:
 
 
 def test_an_instructor_gets_the_source_with_its_figures(course_folder: Path, tmp_path: Path) -> None:
-    chapter = load_course(course_folder).chapter("doubling")
-    path = write_source(chapter, "en", tmp_path / "class" / "source" / CHAPTER)
+    course = load_course(course_folder)
+    chapter = course.chapter("doubling")
+    path = write_source(course, chapter, "en", tmp_path / "class" / "source" / CHAPTER)
     assert "### BEGIN SOLUTION" in path.read_text()
     assert (path.parent / "figures" / "bars.svg").read_bytes() == (chapter.folder / "figures/bars.svg").read_bytes()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_chapter_links_to_the_home_notebook_only_where_there_is_one(
+    course_folder: Path, tmp_path: Path, language: Language
+) -> None:
+    course = load_course(course_folder)
+    tree = built_tree(course)
+    homes = {name.parent for name in tree if name.name == "home.ipynb"}
+    for name in (top / PurePosixPath(language) / NOTEBOOK for top in ("notebooks", "solutions")):
+        assert ("../home.ipynb" in cell(read(tree, name), "intro")["source"]) is (name.parent.parent in homes), name
+    in_class = write_source(course, course.chapter("doubling"), language, tmp_path / "class" / "source" / CHAPTER)
+    assert "home.ipynb" not in in_class.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("language", "line"), [("en", "Comes after: {}"), ("zh", "先修章节：{}")])
+def test_chapters_that_come_before_are_named_by_their_titles(language: Language, line: str) -> None:
+    course = load_course()
+    first = chapter_notebook(course.chapter("merge_softmax"), language, course).cells[0].source
+    assert line.format(course.chapter("online_softmax").title[language]) in first.splitlines()
 
 
 @pytest.mark.parametrize(
