@@ -17,8 +17,8 @@ _RUN_FIRST = Text(
 )
 _CHECKED = Text(en="checked the text of In[{number}]", zh="检查的是 In[{number}] 的代码")
 _DIFFERS = Text(
-    en="The saved notebook holds another text for this cell than In[{number}]. If you changed it since, run the cell and "
-    "check again. If it is not saved yet, save (Ctrl+S).",
+    en="The saved notebook holds another text for this cell than In[{number}]. If you changed it since, run the cell "
+    "and check again. If it is not saved yet, save (Ctrl+S).",
     zh="已保存的 notebook 中，这一格的内容与 In[{number}] 不同。如果之后又改过，请先运行这一格，再检查一次；"
     "如果还没有保存，请保存（Ctrl+S）。",
 )
