@@ -24,6 +24,7 @@ READY_SECONDS = 60.0
 CHILD_PID = re.compile(rb'"child-pid":\s*(\d+)')
 PROCESSES = 64
 TEMPORARY_BYTES = 64 * 1024 * 1024
+NOTHING = "65536"  # bytes; room for the folders on the way to what is shown
 # All that a worker's environment holds; it tells nothing about the machine or its user.
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -239,13 +240,18 @@ class BubblewrapLauncher:
         command += ["--size", str(TEMPORARY_BYTES), "--tmpfs", "/tmp"]
         for path in self._view.from_the_top():
             if path in self._view.hidden:
-                command += ["--tmpfs", path] if os.path.isdir(path) else ["--ro-bind", "/dev/null", path]
+                command += (
+                    ["--size", NOTHING, "--tmpfs", path] if os.path.isdir(path) else ["--ro-bind", "/dev/null", path]
+                )
             elif os.path.islink(path):
                 command += ["--symlink", os.readlink(path), path]
             else:
                 command += ["--ro-bind", path, path]
         command += ["--ro-bind", str(HERE / "worker.py"), "/worker.py", "--proc", "/proc", "--dev", "/dev"]
-        command += ["--chdir", "/tmp", "--remount-ro", "/"]
+        # What covers the hidden and what holds the devices are memory too: nothing is to be written there.
+        for folder in ("/dev", *filter(os.path.isdir, self._view.hidden), "/"):
+            command += ["--remount-ro", folder]
+        command += ["--chdir", "/tmp"]
         command += ["--cap-drop", "ALL", "--info-fd", str(information), "--seccomp", str(program)]
         python = os.path.realpath(sys.executable)
         command += [python, "-I", "-S", "-B", "/worker.py", str(channel), str(output), str(PROCESSES)]

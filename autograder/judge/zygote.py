@@ -154,7 +154,7 @@ class Supervisor:
             child = os.fork()
             if child == 0:
                 self._guarded(self._limited, folder, walled)
-            status = self._watch(child, folder if walled else None, leads_a_group=True)
+            status = self._watch(child, folder, leads_a_group=True)
             self._kill_descendants()
             return status
         finally:
@@ -245,9 +245,16 @@ def _kill_group(leader):
 
 
 def _weight_of(folder):
-    """Give the bytes that a folder takes, its files' entries included."""
-    with os.scandir(folder) as entries:
-        return sum(entry.stat(follow_symlinks=False).st_blocks * 512 + BLOCK for entry in entries)
+    """Give the bytes that a folder takes with all below it, its files' entries included."""
+    total = 0
+    for place, _, files in os.walk(folder):
+        total += BLOCK
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(place, name)).st_blocks * 512 + BLOCK
+            except FileNotFoundError:
+                continue  # it was removed while we looked
+    return total
 
 
 def _children_of(parent):

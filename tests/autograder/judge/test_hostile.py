@@ -40,7 +40,7 @@ ATTACKS: dict[str, tuple[str, set[Kind]]] = {
     "memory bomb": (answer("return torch.ones(1 << 30) + x.sum()"), {Kind.MEMORY_LIMIT}),
     "memory bomb of bytes": (
         answer("return [bytearray(1 << 20) for _ in range(1 << 14)]"),
-        {Kind.MEMORY_LIMIT, Kind.TIME_LIMIT},  # it touches what it takes: a busy machine needs the whole second
+        {Kind.MEMORY_LIMIT},
     ),
     "os._exit": (answer("os._exit(0)"), {Kind.PROTOCOL}),
     "sys.exit": (answer("sys.exit(0)"), {Kind.PROTOCOL}),
