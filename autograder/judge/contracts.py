@@ -152,7 +152,7 @@ class Contract:
     """What both contracts share.
 
     order: shuffles the calls, so that an answer cannot tell cases by their place.   given: the solutions of earlier
-    exercises that this one builds on.
+    exercises that this one builds on.   switched_off: operators of torch's that raise where the answers run.
     """
 
     sandbox: Sandbox
@@ -160,6 +160,7 @@ class Contract:
     checks: Checks
     order: random.Random
     given: tuple[str, ...] = ()
+    switched_off: tuple[str, ...] = ()
 
     def play(self, answers: Mapping[str, str], cases: Sequence[Drawn], most_deaths: int = MOST_DEATHS) -> Plays:
         """Play every answer (name -> source) on every case."""
@@ -174,7 +175,7 @@ class Contract:
         raise NotImplementedError
 
     def limits(self, calls: int, memory_mib: int) -> Limits:
-        return Limits(self.exercise.limits.seconds, memory_mib, calls)
+        return Limits(self.exercise.limits.seconds, memory_mib, calls, self.switched_off)
 
     def shuffled(self, answers: Mapping[str, str], cases: Sequence[Drawn]) -> list[tuple[int, str, Drawn]]:
         pairs = [(number, name, drawn) for number, name in enumerate(answers) for drawn in cases]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from autograder.course.model import Exercise, slug_of
@@ -14,7 +15,7 @@ from autograder.judge.checks import Checks, load_checks
 from autograder.judge.contracts import CallContract, Contract, Play, StateContract
 from autograder.judge.diagnosis import Memory, Suspects, key_of
 from autograder.judge.drawing import CheckError, Drawn, draw
-from autograder.judge.forbidden import used_names
+from autograder.judge.forbidden import operators_of, used_names
 from autograder.judge.outcome import End
 from autograder.judge.printable import printable
 from autograder.judge.sandbox import Sandbox
@@ -85,6 +86,8 @@ class Judgement:
         except Exception as error:
             raise CheckError(f"{exercise.checks_path}: {type(error).__name__}: {error}") from error
         self._contract = _contract(sandbox, exercise, checks, seed, given)
+        # Known-wrong answers are the course's own, and may use what a learner has to build.
+        self._strict = replace(self._contract, switched_off=operators_of(exercise.forbidden))
 
     def of(self, source: str) -> Verdict:
         plays = self._plays(source)
@@ -127,14 +130,14 @@ class Judgement:
         return isinstance(self._contract, StateContract) and not self._rung.separates_calls
 
     def _plays(self, source: str) -> dict[int, Play]:
-        plays = self._contract.play({"answer": source}, self._drawn)
+        plays = self._strict.play({"answer": source}, self._drawn)
         return {number: play for (_, number), play in plays.items()}
 
     def _is_right_alone(self, source: str, drawn: Drawn) -> bool:
         """Call it once more on this case alone, in a fresh process. The state contract has no other calls anyway."""
         if isinstance(self._contract, StateContract):
             return False
-        alone = self._contract.play({"answer": source}, [drawn])["answer", drawn.number]
+        alone = self._strict.play({"answer": source}, [drawn])["answer", drawn.number]
         return judge_play(drawn, alone, self._at_once.get(drawn.number), self._rules).kind is Kind.PASSED
 
     def _suspects(self) -> Suspects:

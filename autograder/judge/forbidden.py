@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
+
+import torch
 
 # Whatever the exercise: these do what the course teaches to build.
 ALWAYS = (
@@ -61,6 +64,13 @@ def seen_operators(operators: frozenset[str], forbidden: tuple[str, ...]) -> lis
     """
     inner = {name for name in forbidden for ran in operators if f"_{ran.strip('_')}".endswith(f"_{name}")}
     return sorted(inner | {part for part in FUSED for ran in operators if part in ran})
+
+
+@cache
+def operators_of(forbidden: tuple[str, ...]) -> tuple[str, ...]:
+    """Name torch's operators that do what is forbidden, each with its overload, for a worker to switch them off."""
+    known = (name.removeprefix("aten::") for name in torch._C._dispatch_get_all_op_names() if name.startswith("aten::"))
+    return tuple(sorted(name for name in known if seen_operators(frozenset({name.partition(".")[0]}), forbidden)))
 
 
 def _mentions(node: ast.AST, own: set[str]) -> Iterator[str]:

@@ -47,11 +47,13 @@ class Limits:
     """What one worker, with all that it starts, may use: `Watch` says how that is counted.
 
     seconds: of one call   memory_mib: on top of what torch itself takes   calls: how many it is expected to answer
+    switched_off: torch's operators that raise in it, as "softmax.int"
     """
 
     seconds: float
     memory_mib: int
     calls: int = 1
+    switched_off: tuple[str, ...] = ()
 
     @property
     def memory_bytes(self) -> int:
@@ -62,6 +64,7 @@ class Limits:
             "memory_bytes": self.memory_bytes,
             "cpu_seconds": BACKSTOP * self.seconds * self.calls + 1,
             "file_bytes": FILE_BYTES,
+            "switched_off": self.switched_off,
         }
 
 

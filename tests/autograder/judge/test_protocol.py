@@ -154,7 +154,7 @@ def test_both_ends_speak_one_protocol(bare_worker) -> None:
     wire, read = bare_worker
     assert decode(read).header == {"ready": True}
     source = b"def f(x, pair):\n    return x, pair[1]\n"
-    limits = {"memory_bytes": 1 << 29, "seconds": 5, "cpu_seconds": 9, "file_bytes": 1 << 20}
+    limits = {"memory_bytes": 1 << 29, "seconds": 5, "cpu_seconds": 9, "file_bytes": 1 << 20, "switched_off": []}
     wire.sendall(encode({"limits": limits, "given": 0}, [torch.frombuffer(bytearray(source), dtype=torch.uint8)]))
     gaps = torch.arange(12.0).reshape(3, 4)[:, ::2]
     for name, dtype in protocol.DTYPES.items():
@@ -172,7 +172,7 @@ def test_gaps_between_elements_arrive_as_gaps(bare_worker) -> None:
     wire, read = bare_worker
     decode(read)
     source = b"import torch\ndef f(x):\n    return torch.tensor(x.stride())\n"
-    limits = {"memory_bytes": 1 << 29, "seconds": 5, "cpu_seconds": 9, "file_bytes": 1 << 20}
+    limits = {"memory_bytes": 1 << 29, "seconds": 5, "cpu_seconds": 9, "file_bytes": 1 << 20, "switched_off": []}
     wire.sendall(encode({"limits": limits, "given": 0}, [torch.frombuffer(bytearray(source), dtype=torch.uint8)]))
     whole = torch.arange(24.0).reshape(4, 6)
     for sent in (whole[:, ::2], whole.T, whole[1:, :3], whole[:1].expand(4, 6)):
