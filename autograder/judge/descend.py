@@ -49,7 +49,7 @@ def outlook(course: Path) -> Outlook:
             _become_nobody(course)
             found = _obstacle(course), _makes_namespaces()
         except OSError as error:
-            found = str(error), False
+            found = error.strerror or str(error), False
         os.write(writing, json.dumps(found).encode())
         os._exit(0)
     os.close(writing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -128,8 +129,9 @@ class ZygoteLauncher:
             raise SandboxError(f"the fork server ended at its start, with code {self._process.wait()}")
 
     def close(self) -> None:
-        self._control.close()
-        self._process.kill()
+        self._control.close()  # which ends it
+        with contextlib.suppress(PermissionError):  # it was started by root, and we are root no more
+            self._process.kill()  # for it may be busy, importing torch
         self._process.wait()
 
 

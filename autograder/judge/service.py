@@ -63,7 +63,10 @@ class Service:
         self.remarks: list[str] = []
         self.is_broken = False
         early = self._leave_root(wanted) if descend.is_root() else {}
+        is_roots = bool(early)
         self._open(wanted, early)
+        if is_roots and self.rung == Rung.NAMESPACES:
+            self.remarks.append("the fork server keeps root's rights, with which it makes the namespaces")
 
     def _leave_root(self, wanted: str | None) -> dict[Rung, Launcher]:
         """Become a plain user, but let the fork server start first where only root may make namespaces."""

@@ -10,6 +10,7 @@ from textwrap import dedent
 
 import pytest
 
+from autograder.judge import landlock
 from autograder.judge.client import Judge, JudgeError
 from autograder.judge.verdict import Verdict
 
@@ -191,8 +192,8 @@ def judges(toy_course: Path) -> Iterator[Callable[[str], Judge]]:
                 started[rung] = error
         found = started[rung]
         if isinstance(found, JudgeError):
-            if rung == "bubblewrap" and shutil.which("bwrap") and isinstance(get("namespaces"), Judge):
-                raise found  # all that it needs is here, so this is a fault of ours
+            if _is_all_there(rung, get):
+                raise found  # so this is a fault of ours
             pytest.skip(f"this machine lacks the rung {rung}: {found}")
         return found
 
@@ -201,6 +202,16 @@ def judges(toy_course: Path) -> Iterator[Callable[[str], Judge]]:
     for judge in started.values():
         if isinstance(judge, Judge):
             judge.close()
+
+
+def _is_all_there(rung: str, get: Callable[[str], Judge]) -> bool:
+    """Whether this machine has what the rung needs."""
+    if rung == "bubblewrap":
+        return shutil.which("bwrap") is not None and isinstance(get("namespaces"), Judge)
+    try:
+        return rung == "landlock" and landlock.version() > 0
+    except OSError:
+        return False
 
 
 @pytest.fixture(params=["namespaces", "child"])
