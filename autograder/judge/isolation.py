@@ -175,7 +175,7 @@ def open_the_way(paths):
     for folder in closed:
         _mount("tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV, "size=4m,mode=755")
     for path in sorted(handles, key=len):
-        if not os.path.lexists(path):
+        if path in closed or not os.path.lexists(path):
             _show_openly(path, handles[path])
         os.close(handles[path])
 
