@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from autograder.course.build import Drift
+    from autograder.course.finding import Finding
     from autograder.course.model import Course
-    from autograder.course.soundness import Finding
     from autograder.course.verify import Row
 
 P = ParamSpec("P")

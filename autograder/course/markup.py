@@ -21,6 +21,11 @@ SYMBOLS = {
     "partial": "∂", "top": "⊤", "lceil": "⌈", "rceil": "⌉", "lfloor": "⌊", "rfloor": "⌋", "ell": "ℓ", "quad": "  ",
     "left": "", "right": "", "big": "", "Big": "",
 }  # fmt: skip
+# Read as words: \exp(x) is exp(x).
+FUNCTIONS = frozenset(
+    ["exp", "log", "ln", "max", "min", "sup", "inf", "lim", "sin", "cos", "tanh", "det", "dim", "rank", "mod", "deg"]
+)
+_BUILT = frozenset(["frac", "sqrt", "text", "mathrm", "operatorname", "mathbf"])
 _INLINE = re.compile(r"`(?P<code>[^`\n]+)`|\$(?P<math>[^$\n]+)\$|\*\*(?P<strong>[^*\n]+)\*\*")
 _FENCE = re.compile(r"^```[^\n]*\n(?P<code>.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 _TOKEN = re.compile(
@@ -51,6 +56,26 @@ def to_text(text: str) -> str:
         return match["strong"] if match["strong"] is not None else match[0]
 
     return _INLINE.sub(plain, _FENCE.sub(lambda fence: fence["code"].rstrip("\n"), text)).strip()
+
+
+def faults(text: str) -> list[str]:
+    """Say what of a text's mathematics cannot be shown: unknown commands, braces and `$` without a partner."""
+    found = []
+    rest = _FENCE.sub("", text)
+    for match in _INLINE.finditer(rest):
+        if (math := match["math"]) is None:
+            continue
+        tokens = list(_TOKEN.finditer(math))
+        commands = {token["command"] for token in tokens if token["command"]}
+        found += [f"\\{name} is not known" for name in sorted(commands - SYMBOLS.keys() - FUNCTIONS - _BUILT)]
+        if sum(bool(token["open"]) for token in tokens) != sum(bool(token["close"]) for token in tokens):
+            found.append(f"${math}$ has a brace without its partner")
+    left = _INLINE.sub("", rest)
+    if command := re.search(r"\\[A-Za-z]+", left):
+        found.append(f"{command[0]} stands outside of $...$")
+    if "$$" in text or left.count("$") > 1:
+        found.append("a $ has no partner in its line, or is doubled")
+    return found
 
 
 def _paragraphs(text: str) -> list[str]:
@@ -118,6 +143,6 @@ class _Math:
             return f"({self._atom(markup)}) / ({self._atom(markup)})"
         if name == "sqrt":
             return f"√({self._atom(markup)})"
-        if name in ("text", "mathrm", "operatorname", "mathbf"):
+        if name in _BUILT:
             return re.sub(r"</?i>", "", self._atom(markup))
-        return SYMBOLS.get(name, name)  # a function such as \exp, or one that is not known, is its own name
+        return SYMBOLS.get(name, name)  # a function is its own name; what is not known, `faults` tells of

@@ -209,13 +209,17 @@ class Chapter(Model):
 
 
 class Term(Model):
-    """One entry of `glossary.toml`: its symbol in LaTeX and name in code, where it has them, and the word to use."""
+    """One entry of `glossary.toml`: its symbol in LaTeX and name in code, where it has them, and the word to use.
+
+    avoid: other words for the same thing, which Chinese texts must not use.
+    """
 
     id: Slug
     symbol: str = ""
     code: str = ""
     en: NonEmpty
     zh: NonEmpty
+    avoid: tuple[NonEmpty, ...] = ()
     note: Text | None = None
 
 

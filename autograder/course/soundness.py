@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 
-from autograder.course.model import LANGUAGES, Chapter, Course, CourseError, Exercise, Model, Text
+from autograder.course.finding import Finding
+from autograder.course.model import LANGUAGES, Chapter, Course, CourseError, Exercise, Term
 from autograder.course.notebook import chapter_notebook, check_parity, figures_of, home_notebook
+from autograder.course.questions import check_order, check_places
 from autograder.course.reading import load_glossary
-from autograder.course.slides import BLOCKS, figures, outside_fences, read_slides
+from autograder.course.slides import BLOCKS, figures, read_slides
 from autograder.course.starter import solution_lines
+from autograder.course.wording import (
+    check_addresses,
+    check_mathematics,
+    check_prose,
+    check_terms,
+    check_texts,
+    check_words,
+)
 
 SLIDES = range(6, 13)
 QUESTIONS = 5
 WRONG, RIGHT = 4, 2
 SOLUTION_LINES = 40
-_HAN = re.compile(r"[\u3400-\u9fff]")
-# Code, mathematics, numbers and single letters are the same in every language.
-_NOT_WORDS = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$", re.DOTALL)
-_WORD = re.compile(r"[A-Za-z]{3,}")
-_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(\s*<?([^)\s>]+)")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something to mend: the file, what is wrong there, and the remedy."""
-
-    file: Path
-    what: str
-    remedy: str
 
 
 def check_course(course: Course) -> Iterator[Finding]:
-    """Check what belongs to no chapter: glossary, home notebook, titles, files that nothing uses."""
+    """Check what belongs to no chapter: glossary, home notebook, titles, places of right options, unused files."""
     yield from _collected(lambda: load_glossary(course.root))
     yield from _collected(lambda: [home_notebook(course, language) for language in LANGUAGES])
-    yield from _check_texts(course.root / "course.toml", course, skip={"chapters"})
+    for language in LANGUAGES:
+        home = course.root / f"home.{language}.md"
+        if home.is_file():  # else it is told of already
+            text = home.read_text(encoding="utf-8")
+            yield from check_prose(home, language, text)
+            yield from check_words(home, "", text, _terms(course) if language == "zh" else ())
+    yield from check_places(course)
+    yield from check_texts(course.root / "course.toml", course, skip={"chapters"})
     yield from check_files(course)
 
 
@@ -45,10 +46,14 @@ def check_chapter(course: Course, chapter: Chapter) -> Iterator[Finding]:
     """Check slides, quiz, prerequisites and texts of one chapter, and that its notebooks can be made."""
     yield from _collected(lambda: _check_notebooks(chapter))
     yield from check_slides(chapter)
+    yield from check_order(chapter)
+    yield from check_addresses(chapter)
+    yield from check_terms(chapter, _terms(course))
     yield from check_prerequisites(course, chapter)
-    yield from _check_texts(chapter.folder / "chapter.toml", chapter, skip={"exercises", "questions", "slides"})
+    yield from check_texts(chapter.folder / "chapter.toml", chapter, skip={"exercises", "questions", "slides"})
     for number, question in enumerate(chapter.questions):
-        yield from _check_texts(chapter.folder / "quiz.toml", question, prefix=f"question[{number}].")
+        for check in (check_texts, check_mathematics):
+            yield from check(chapter.folder / "quiz.toml", question, prefix=f"question[{number}].")
     if len(chapter.questions) < QUESTIONS:
         what = f"holds {len(chapter.questions)} questions, a chapter needs {QUESTIONS}"
         yield Finding(chapter.folder / "quiz.toml", what, "Add questions, each option with its why")
@@ -56,10 +61,11 @@ def check_chapter(course: Course, chapter: Chapter) -> Iterator[Finding]:
 
 def check_exercise(exercise: Exercise) -> Iterator[Finding]:
     """Check the texts of one exercise, the length of its solution, and how many other solutions it keeps."""
-    yield from _check_texts(exercise.folder / "exercise.toml", exercise, skip={"statement"})
+    for check in (check_texts, check_mathematics):
+        yield from check(exercise.folder / "exercise.toml", exercise, skip={"statement"})
     for language in LANGUAGES:
         file = exercise.folder / f"statement.{language}.md"
-        yield from _check_prose(file, language, exercise.statement[language])
+        yield from check_prose(file, language, exercise.statement[language])
     for kind, least in (("wrong", WRONG), ("right", RIGHT)):
         count = len(exercise.variants(kind))  # type: ignore[arg-type]
         if count < least:
@@ -83,7 +89,7 @@ def check_slides(chapter: Chapter) -> Iterator[Finding]:
         if count not in SLIDES:
             what = f"holds {count} slides of text, a chapter has {SLIDES.start} to {SLIDES.stop - 1}"
             yield Finding(file, what, "Add slides, or join or drop some")
-        yield from _check_prose(file, language, chapter.slides[language])
+        yield from check_prose(file, language, chapter.slides[language])
 
 
 def check_prerequisites(course: Course, chapter: Chapter) -> Iterator[Finding]:
@@ -140,6 +146,13 @@ def _check_notebooks(chapter: Chapter) -> None:
     figures_of(chapter, notebooks["en"])
 
 
+def _terms(course: Course) -> Sequence[Term]:
+    try:
+        return load_glossary(course.root)
+    except CourseError:
+        return ()  # the glossary is told of already
+
+
 def _collected(reading: Callable[[], object]) -> Iterator[Finding]:
     """Turn the CourseError of a reader into a Finding."""
     try:
@@ -147,49 +160,3 @@ def _collected(reading: Callable[[], object]) -> Iterator[Finding]:
     except CourseError as error:
         where = f"{error.key}: " if error.key else ""
         yield Finding(error.file, f"{where}{error.problem}", error.remedy)
-
-
-def _check_texts(file: Path, model: Model, *, skip: Set[str] = frozenset(), prefix: str = "") -> Iterator[Finding]:
-    for key, text in _texts(model, skip):
-        yield from _check_text(file, prefix + key, text)
-
-
-def _texts(model: Model, skip: Set[str]) -> Iterator[tuple[str, Text]]:
-    """Walk a model: (key as an author writes it, the text)."""
-    for name in type(model).model_fields:
-        if name not in skip:
-            yield from _texts_of(name, getattr(model, name))
-
-
-def _texts_of(key: str, value: object) -> Iterator[tuple[str, Text]]:
-    if isinstance(value, Text):
-        yield key, value
-    elif isinstance(value, Model):
-        yield from ((f"{key}.{inner}", text) for inner, text in _texts(value, set()))
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from _texts_of(f"{key}.{name}", item)
-    elif isinstance(value, tuple):
-        for place, item in enumerate(value):
-            yield from _texts_of(f"{key}[{place}]", item)
-
-
-def _check_text(file: Path, key: str, text: Text) -> Iterator[Finding]:
-    if _HAN.search(text.en):
-        yield Finding(file, f"{key}.en holds Chinese characters", "Write it in English")
-    # A title may be a proper name, and code or a formula has no language.
-    if key.endswith("title") or not _WORD.search(_NOT_WORDS.sub("", text.zh)):
-        return
-    if text.en == text.zh:
-        yield Finding(file, f"{key} is the same in English and Chinese", "Translate it")
-    elif not _HAN.search(text.zh):
-        yield Finding(file, f"{key}.zh holds no Chinese", "Write it in Chinese")
-
-
-def _check_prose(file: Path, language: str, text: str) -> Iterator[Finding]:
-    if (_HAN.search(text) is not None) != (language == "zh"):
-        what = "holds Chinese characters" if language == "en" else "holds no Chinese"
-        yield Finding(file, what, f"Write it in {'English' if language == 'en' else 'Chinese'}")
-    for link in _LINK.findall(_NOT_WORDS.sub("", outside_fences(text, file))):
-        if not re.match(r"https?://|#|\.\./", link):
-            yield Finding(file, f"links to {link}", "Link to an address with https://, or to a chapter as ../FOLDER/")

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from autograder.course.draft import CARD, STARTER, Draft, DraftExercise, load_draft, read_table
+from autograder.course.finding import Finding
 from autograder.course.model import LANGUAGES, Chapter, CourseError, Exercise, Language, Model, Question
-from autograder.course.soundness import QUESTIONS, RIGHT, SLIDES, WRONG, Finding
+from autograder.course.soundness import QUESTIONS, RIGHT, SLIDES, WRONG
 from autograder.course.starter import BEGIN, END
 
 _NAMES: dict[Language, str] = {"en": "English", "zh": "Chinese"}

@@ -13,8 +13,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
 
+from autograder.course.demos import check_demos
+from autograder.course.finding import Finding
 from autograder.course.model import Chapter, Course, Exercise, slug_of
-from autograder.course.soundness import Finding, check_chapter, check_course, check_exercise
+from autograder.course.soundness import check_chapter, check_course, check_exercise
 from autograder.course.starter import solution_cell_source, starter_cell_source
 from autograder.course.unfinished import unfinished
 from autograder.judge.verdict import Kind, Verdict
@@ -75,8 +77,8 @@ def verify(
         found.append(judged)
         on_judged(done, len(trials))
     for chapter in chapters:
-        checked = f"slides, {len(chapter.questions)} questions, texts"
-        rows.append(Row(chapter.slug, checked, list(check_chapter(course, chapter))))
+        checked = f"slides, demos, {len(chapter.questions)} questions, texts"
+        rows.append(Row(chapter.slug, checked, [*check_chapter(course, chapter), *check_demos(course, chapter)]))
         for exercise in chapter.exercises:
             rows.append(_exercise_row(exercise, [(t, f) for t, f in found if t.exercise is exercise]))
     return rows + [Row(slug_of(folder.name), "a draft", list(unfinished(folder))) for folder in drafts]

@@ -163,6 +163,15 @@ def slides(language: str) -> str:
     return "\n---\n".join([*texts, DEMO[language], *PLACES])
 
 
+def question(number: int, grading: str) -> str:
+    """Write a question as TOML; the second has its right option first, for a course must not favour a place."""
+    text = QUESTION.format(number=number, grading=grading)
+    head, *options = text.split("[[question.option]]")
+    if number == 2:
+        options = [options[1].replace('key = "b"', 'key = "a"') + "\n", options[0].replace('key = "a"', 'key = "b"')]
+    return "[[question.option]]".join([head, *options])
+
+
 def variant(body: str) -> str:
     """Write a whole other solution of the sample's exercise."""
     return f'import torch\n\n\ndef double(x: torch.Tensor) -> torch.Tensor:\n    """Double."""\n    {body}\n'
@@ -175,7 +184,7 @@ def _chapter_files() -> dict[str, str]:
     )
     files = {
         "chapter.toml": CHAPTER_TOML,
-        "quiz.toml": "".join(QUESTION.format(number=n, grading=g) for n, g in grading.items()),
+        "quiz.toml": "".join(question(n, g) for n, g in grading.items()),
         "figures/bars.svg": FIGURE_SVG,
         "double/exercise.toml": EXERCISE + diagnoses,
         "double/solution.py": SOLUTION,
