@@ -9,6 +9,7 @@ else is the judge's: it runs them in its sandbox, compares, and names the mistak
 from __future__ import annotations
 
 import ast
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ OUTPUT = "output"
 SCALE_MISSING = "scale_missing"
 AND_SCALE_MISSING = f"_and_{SCALE_MISSING}"
 CHAPTER, NAME = "lesson_card", "answer"
+CHECKS = "checks_of_the_exercise.py"
 # The names that an exercise may give to the inputs of a script.
 _INPUT_OF = {"q": "query", "k": "key", "v": "value", "block": "block_size", "block_q": "block_size"}
 _INPUT_OF |= {"block_k": "block_size", **{name: name for name in INPUTS}}
@@ -108,7 +110,7 @@ def bench(exercise: Exercise) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="tilewise-lesson-") as workspace:
         root = Path(workspace)
         for chapter in {given.partition(".")[0] for given in exercise.given}:
-            _link_chapter(exercise.folder.parent.parent, chapter, root)
+            _copy_chapter(exercise.folder.parent.parent, chapter, root)
         for name, text in _files(exercise, inputs).items():
             path = root / CHAPTER / NAME / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -165,10 +167,12 @@ def _files(exercise: Exercise, inputs: tuple[str, ...]) -> dict[str, str]:
     checks = (
         f"from pathlib import Path\n\n"
         f"from autograder.course.lessons.cases import {', '.join(_PROPERTIES)}, reference_of\n\n"
-        f"reference = reference_of(Path({str(exercise.checks_path.absolute())!r}), {inputs!r})\n"
+        f"reference = reference_of(Path(__file__).with_name({CHECKS!r}), {inputs!r})\n"
     )
     solution = _script_of(exercise.solution_path.read_text(encoding="utf-8"), exercise, inputs)
     files = {"exercise.toml": toml.written(table), "checks.py": checks, "solution.py": solution}
+    # A copy: the judge leaves root behind, and could not reach a course that only root may enter.
+    files |= {CHECKS: exercise.checks_path.read_text(encoding="utf-8")}
     files |= {f"statement.{language}.md": exercise.statement[language] for language in ("en", "zh")}
     return files | {f"wrong/{name}.py": source for name, (_, source) in wrong.items()}
 
@@ -197,7 +201,7 @@ def _bound(tree: ast.AST) -> set[str]:
     return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
-def _link_chapter(course: Path, slug: str, root: Path) -> None:
+def _copy_chapter(course: Path, slug: str, root: Path) -> None:
     for folder in course.iterdir():
         if slug_of(folder.name) == slug and folder.is_dir():
-            (root / folder.name).symlink_to(folder.absolute(), target_is_directory=True)
+            shutil.copytree(folder, root / folder.name)
