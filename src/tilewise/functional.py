@@ -100,18 +100,28 @@ def attention(
         generator=generator,
     )
     chosen = backends.choose(backend, q, k, v, spec)
-    o, lse = _Attention.apply(q, k, v, spec.mask, spec, backends.load(chosen))
+    o, lse = attend(q, k, v, spec, backends.load(chosen))
     return (o, lse) if return_lse else o
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor, spec: Spec, backend: backends.Backend) -> tuple[Tensor, Tensor]:
+    """Run the two passes of one backend under autograd: `attention` after its checks and its choice. -> (o, lse)"""
+    o, lse = _Attention.apply(q, k, v, spec.mask, spec, backend)
+    return o, lse
+
+
 class _Attention(torch.autograd.Function):
-    """Only q, k, v, o and lse outlive the forward pass (and the mask, which is the caller's): nothing N_q x N_k."""
+    """Only q, k, v, o and lse outlive the forward pass (and the mask, which is the caller's): nothing N_q x N_k.
+
+    Autocast is off inside, for it would take the sums out of float32.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, spec: Spec, backend: backends.Backend
     ) -> tuple[Tensor, Tensor]:
-        o, lse = backend.forward(q, k, v, spec)
+        with torch.autocast(q.device.type, enabled=False):
+            o, lse = backend.forward(q, k, v, spec)
         ctx.save_for_backward(q, k, v, mask, o, lse)
         ctx.set_materialize_grads(False)
         ctx.spec, ctx.backend = replace(spec, mask=None), backend
@@ -125,7 +135,8 @@ class _Attention(torch.autograd.Function):
             return (None,) * 6
         do = torch.zeros_like(o) if do is None else do
         spec = replace(ctx.spec, mask=mask)
-        dq, dk, dv, dmask = ctx.backend.backward(do, dlse, q, k, v, o, lse, spec, mask_grad=ctx.needs_input_grad[3])
+        with torch.autocast(q.device.type, enabled=False):
+            dq, dk, dv, dmask = ctx.backend.backward(do, dlse, q, k, v, o, lse, spec, mask_grad=ctx.needs_input_grad[3])
         return dq, dk, dv, dmask, None, None
 
 

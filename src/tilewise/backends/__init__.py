@@ -15,9 +15,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from types import ModuleType
+from inspect import signature
+from types import ModuleType, SimpleNamespace
 from typing import Protocol, cast
 
 from torch import Tensor
@@ -123,8 +125,7 @@ def choose(name: str, q: Tensor, k: Tensor, v: Tensor, spec: Spec) -> str:
     """Give the backend for one call. Raises ValueError for an unknown name, BackendError for one that cannot do it."""
     if name == "auto":
         return explain(q, k, v, spec).name
-    if name not in _ENTRIES:
-        raise ValueError(f"backend must be 'auto' or one of {', '.join(_ENTRIES)}, got {name!r}")
+    checked_name(name)
     if reason := _refusal(name, q, v, spec):
         raise BackendError(f"backend {name!r} cannot do this: {reason}. backend='auto' takes one that can")
     return name
@@ -141,9 +142,29 @@ def explain(q: Tensor, k: Tensor, v: Tensor, spec: Spec) -> Choice:
     raise BackendError(f"no backend can do this: {refused}")
 
 
-def load(name: str) -> Backend:
-    """Import a backend. Its functions are those of `Backend`."""
-    return cast(Backend, import_module(_ENTRIES[name].module))
+def checked_name(name: str) -> str:
+    """Give back the name of a backend, or "auto". Raises ValueError for any other."""
+    if name != "auto" and name not in _ENTRIES:
+        raise ValueError(f"backend must be 'auto' or one of {', '.join(_ENTRIES)}, got {name!r}")
+    return name
+
+
+def load(name: str, *, block_q: int | None = None, block_k: int | None = None) -> Backend:
+    """Import a backend. Its functions are those of `Backend`, bound to the block sizes that are given.
+
+    Raises ValueError for a block size below 1, BackendError where the backend chooses them itself.
+    """
+    module = import_module(_ENTRIES[name].module)
+    sizes = {key: size for key, size in (("block_q", block_q), ("block_k", block_k)) if size is not None}
+    if not sizes:
+        return cast(Backend, module)
+    came = ", ".join(f"{key}={size}" for key, size in sizes.items())
+    if min(sizes.values()) < 1:
+        raise ValueError(f"block_q and block_k must be at least 1, or None for the backend's own, got {came}")
+    if not sizes.keys() <= signature(module.forward).parameters.keys():
+        raise BackendError(f"backend {name!r} takes no block sizes, got {came}; torch_fa1 and torch_fa2 do")
+    bound = SimpleNamespace(forward=partial(module.forward, **sizes), backward=partial(module.backward, **sizes))
+    return cast(Backend, bound)
 
 
 def _refusal(name: str, q: Tensor, v: Tensor, spec: Spec) -> str | None:

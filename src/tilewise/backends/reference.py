@@ -62,6 +62,16 @@ def backward(
     return dq.to(q.dtype), _summed(dk, group).to(k.dtype), _summed(dv, group).to(v.dtype), dmask
 
 
+def weights(q: Tensor, k: Tensor, lse: Tensor, spec: Spec) -> Tensor:
+    """Give the weights that v was multiplied by, dropout included, of any backend's forward pass that gave this lse.
+
+    -> (B, H, N_q, N_k) in the dtype of the sums, differentiable in q, k and lse; a row that sees no key gives zeros
+    """
+    wide = sum_dtype(q.dtype)
+    k = _repeated(k, group_size(q, k)).to(wide)
+    return _dropped(_weights(_scores(q.to(wide), k, spec).final, lse), spec)
+
+
 class _Scores(NamedTuple):
     """(B, H, N_q, N_k) each. capped: before anything is added or hidden   final: what the softmax is taken of"""
 

@@ -1,0 +1,131 @@
+"""Attention with its projections, on (B, N, dim): the plain way, and tile by tile with the same parameters."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from tilewise import backends
+from tilewise.functional import attend
+from tilewise.spec import make_spec
+
+
+class StandardAttention(torch.nn.Module):
+    """Project x to queries and a context to keys and values, attend with the whole matrix of scores in hand, project.
+
+    dim, context_dim: features of x and of the context, the same unless given   heads, dim_head: of the attention
+    causal: aligned at the bottom right   dropout: of the weights, in training
+    Parameters: to_q (heads * dim_head, dim), to_kv (2 * heads * dim_head, context_dim), keys first, and
+    to_out (dim, heads * dim_head), each with a bias where `bias`. The backend is `reference`.
+    """
+
+    backend: str = "reference"
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int = 8,
+        dim_head: int = 64,
+        causal: bool = False,
+        *,
+        context_dim: int | None = None,
+        bias: bool = False,
+        dropout: float = 0.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if min(dim, heads, dim_head) < 1:
+            raise ValueError(f"dim, heads and dim_head must be at least 1, got {dim}, {heads} and {dim_head}")
+        self.dim, self.context_dim = dim, dim if context_dim is None else context_dim
+        self.heads, self.causal, self.dropout = heads, causal, dropout
+        inner = heads * dim_head
+        self.to_q = torch.nn.Linear(dim, inner, bias=bias, device=device, dtype=dtype)
+        self.to_kv = torch.nn.Linear(self.context_dim, 2 * inner, bias=bias, device=device, dtype=dtype)
+        self.to_out = torch.nn.Linear(inner, dim, bias=bias, device=device, dtype=dtype)
+
+    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """Attend from x to the context, or to x itself.
+
+        x: (B, N, dim)   context: (B, M, context_dim)   ->   (B, N, dim)
+        mask: (B, M), which keys are there, or what broadcasts to (B, heads, N, M), four dimensions; bool (True: may
+            attend) or floating (added)
+        """
+        return self._attended(x, context, mask)
+
+    def _attended(self, x: Tensor, context: Tensor | None, mask: Tensor | None, **block_sizes: int | None) -> Tensor:
+        context = x if context is None else context
+        self._check("x", x, self.dim)
+        self._check("context", context, self.context_dim)
+        q, (k, v) = self.to_q(x), self.to_kv(context).chunk(2, dim=-1)
+        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
+        dropout_p = self.dropout if self.training else 0.0
+        mask = self._full(mask, len(x), context.shape[1])
+        spec = make_spec(q, k, v, causal=self.causal, mask=mask, dropout_p=dropout_p)
+        backend = backends.load(backends.choose(self.backend, q, k, v, spec), **block_sizes)
+        o, _ = attend(q, k, v, spec, backend)
+        return cast(Tensor, self.to_out(o.transpose(1, 2).flatten(2)))
+
+    def extra_repr(self) -> str:
+        return f"heads={self.heads}, causal={self.causal}, dropout={self.dropout}, backend={self.backend!r}"
+
+    @staticmethod
+    def _check(name: str, x: Tensor, width: int) -> None:
+        if x.ndim != 3 or x.shape[-1] != width:
+            raise ValueError(f"{name} must have the shape (B, N, {width}), got {tuple(x.shape)}")
+
+    @staticmethod
+    def _full(mask: Tensor | None, batch: int, n_k: int) -> Tensor | None:
+        if mask is None or mask.ndim == 4:
+            return mask
+        if tuple(mask.shape) != (batch, n_k):
+            raise ValueError(
+                f"mask must be (B, M) = {batch, n_k}, or have four dimensions, got {tuple(mask.shape)};"
+                " give one for queries and keys, (N, M), as mask[None, None], and (B, N, M) as mask[:, None]"
+            )
+        return mask[:, None, None]
+
+
+class FlashAttention(StandardAttention):
+    """The same module, parameter for parameter, tile by tile: no N x M matrix is ever formed.
+
+    backend: as for `tilewise.attention`
+    block_q, block_k: queries and keys in a tile, at least 1; None leaves them to the backend. Only `torch_fa1` and
+        `torch_fa2` let them be chosen; with others a block size raises BackendError. They change nothing but rounding.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int = 8,
+        dim_head: int = 64,
+        causal: bool = False,
+        *,
+        block_q: int | None = None,
+        block_k: int | None = None,
+        backend: str = "auto",
+        **others: Any,
+    ) -> None:
+        super().__init__(dim, heads, dim_head, causal, **others)
+        self.backend = backends.checked_name(backend)
+        self.block_q, self.block_k = block_q, block_k
+
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        mask: Tensor | None = None,
+        *,
+        block_q: int | None = None,
+        block_k: int | None = None,
+    ) -> Tensor:
+        """Attend like `StandardAttention.forward`, here with other block sizes where they are given."""
+        return self._attended(
+            x,
+            context,
+            mask,
+            block_q=self.block_q if block_q is None else block_q,
+            block_k=self.block_k if block_k is None else block_k,
+        )
