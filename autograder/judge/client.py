@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from autograder.course.model import CourseError
+from autograder.course.model import CourseError, Text
 from autograder.course.reading import course_root
 from autograder.judge.verdict import Verdict
 
@@ -68,7 +68,7 @@ class Judge:
             return self._running().refused()
 
     @property
-    def remarks(self) -> list[str]:
+    def remarks(self) -> list[Text]:
         """What is not as it should be with the user that the judge runs as; mostly nothing."""
         with self._lock:
             return self._running().remarks()
@@ -137,8 +137,8 @@ class _Child:
     def refused(self) -> dict[str, str]:
         return dict(self._greeted()["refused"])
 
-    def remarks(self) -> list[str]:
-        return list(self._greeted()["remarks"])
+    def remarks(self) -> list[Text]:
+        return [Text.model_validate(remark) for remark in self._greeted()["remarks"]]
 
     def ask(self, request: dict[str, Any]) -> Any:
         self._greeted()

@@ -15,9 +15,15 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from autograder.course.model import Text
 from autograder.judge import descend, isolation
 from autograder.judge.launchers import launcher
 from autograder.judge.rungs import Launcher, Rung, SandboxError
+
+ROOT_MAKES_NAMESPACES = Text(
+    en="the fork server keeps root's rights, with which it makes the namespaces",
+    zh="派生工作进程的服务保留 root 权限，用来建立命名空间",
+)
 
 
 def main() -> None:
@@ -35,7 +41,13 @@ def main() -> None:
         traceback.print_exc()
         reply({"failed": f"{error}"})
         return
-    reply({"rung": service.rung, "refused": service.refused, "remarks": service.remarks})
+    reply(
+        {
+            "rung": service.rung,
+            "refused": service.refused,
+            "remarks": [remark.model_dump() for remark in service.remarks],
+        }
+    )
     try:
         for line in sys.stdin:
             request = json.loads(line)
@@ -60,13 +72,13 @@ class Service:
 
     def __init__(self, course: Path, wanted: str | None) -> None:
         self._course = course
-        self.remarks: list[str] = []
+        self.remarks: list[Text] = []
         self.is_broken = False
         early = self._leave_root(wanted) if descend.is_root() else {}
         is_roots = bool(early)
         self._open(wanted, early)
         if is_roots and self.rung == Rung.NAMESPACES:
-            self.remarks.append("the fork server keeps root's rights, with which it makes the namespaces")
+            self.remarks.append(ROOT_MAKES_NAMESPACES)
 
     def _leave_root(self, wanted: str | None) -> dict[Rung, Launcher]:
         """Become a plain user, but let the fork server start first where only root may make namespaces."""
@@ -76,10 +88,7 @@ class Service:
             early = _started(Rung.NAMESPACES, self._course)
         descend.leave_root(self._course, awaits)
         if awaits.obstacle:
-            self.remarks.append(
-                f"the judge stays the user root, without root's capabilities: {awaits.obstacle}. Limits on the number "
-                "of processes do not hold for root; let everybody read that, or start as a plain user"
-            )
+            self.remarks.append(_stays_root(awaits.obstacle))
         return early
 
     def _open(self, wanted: str | None, early: dict[Rung, Launcher]) -> None:
@@ -115,6 +124,15 @@ class Service:
 
     def close(self) -> None:
         self._sandbox.close()
+
+
+def _stays_root(obstacle: str) -> Text:
+    return Text(
+        en=f"the judge stays the user root, without root's capabilities: {obstacle}. A limit on the number of "
+        "processes does not hold for root. Let everybody read that, or start as another user",
+        zh=f"评判程序仍以 root 用户运行，但已放弃 root 的特权：{obstacle}。对 root 无法限制进程数。"
+        "请让所有用户都能读取它，或者换一个普通用户来启动",
+    )
 
 
 def _started(rung: Rung, course: Path) -> dict[Rung, Launcher]:

@@ -94,6 +94,14 @@ def grade(
         write_csv(csv, results)
         console.print(f"Marks: {csv}", markup=False)
     console.print(f"Isolation of students' code: {judge.rung}.", markup=False)
+    for remark in judge.remarks:
+        console.print(f"Note: {remark.en}.", style="yellow", markup=False)
+    if Rung(judge.rung).isolates and not Rung(judge.rung).separates_calls:
+        console.print(
+            "Two calls may share something there, so points for reading the data only once were not given. Grade where "
+            "namespaces or bubblewrap work, with --force, to give them.",
+            style="bold yellow",
+        )
     if not Rung(judge.rung).isolates:
         console.print("That is limits and no sandbox. The gradebook and the feedback say so.", style="bold red")
     if failed := [result for result in results if result.status == FAILED]:

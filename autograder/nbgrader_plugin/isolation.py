@@ -37,9 +37,10 @@ def require_isolation(rung: str, *, unsafe: bool) -> None:
     if not unsafe and not Rung(rung).isolates:
         raise UnsafeError(
             f"nothing was graded: the only isolation on this machine is {rung!r}, which is limits and no sandbox, so a "
-            "hand-in could read the gradebook and change marks. Grade where namespaces or bubblewrap work (`tilewise "
-            "doctor` says what is missing), or accept the danger: `tilewise grade --unsafe`, or for nbgrader's own "
-            "commands and formgrader `c.JudgeCells.unsafe = True` in nbgrader_config.py. The gradebook will say so"
+            "hand-in could read the gradebook and change marks. Grade where namespaces, bubblewrap or Landlock work "
+            "(`tilewise doctor` says what is missing), or accept the danger: `tilewise grade --unsafe`, or for "
+            "nbgrader's own commands and formgrader `c.JudgeCells.unsafe = True` in nbgrader_config.py. The gradebook "
+            "will say so"
         )
 
 

@@ -24,9 +24,10 @@ RUNGS = {
     ),
     Rung.LANDLOCK: Text(
         en="every call is confined by Landlock and a filter of system calls: it reads no answers and reaches no "
-        "network; but two calls may share something, so points for reading the data only once are not given",
+        "network; but two calls may share something, so points for reading the data only once are given only where "
+        "namespaces or bubblewrap work",
         zh="每次调用都由 Landlock 和系统调用过滤器限制：读不到答案，也连不上网络；但两次调用之间可能会共享数据，"
-        "所以“数据只读一遍”的分数不会给出",
+        "所以“数据只读一遍”的分数，要在能用命名空间或 bubblewrap 的机器上才给",
     ),
     Rung.CHILD: Text(
         en="only a child process with limits, which is no sandbox",
@@ -53,13 +54,17 @@ NBGRADER_CONFIGS = ("nbgrader_config.py", "nbgrader_config.json")
 def sandbox(questioner: Questioner) -> Finding:
     """Start the judge and tell which isolation it found to hold."""
     try:
-        rung = Rung(questioner.fact("rung"))
+        found = questioner.fact("rung")
     except Unanswered as failure:
         seen = Text(
             en=f"the judge could not be started: {failure.reason.en}", zh=f"评判程序无法启动：{failure.reason.zh}"
         )
         return fails(seen, SLOW_REMEDY if failure.is_late else MEND_FIRST)
-    seen = Text(en=f"{rung}: {RUNGS[rung].en}", zh=f"{rung}：{RUNGS[rung].zh}")
+    rung, remarks = Rung(found["name"]), [Text(**remark) for remark in found["remarks"]]
+    seen = Text(
+        en=". ".join([f"{rung}: {RUNGS[rung].en}", *(remark.en for remark in remarks)]),
+        zh="。".join([f"{rung}：{RUNGS[rung].zh}", *(remark.zh for remark in remarks)]),
+    )
     return works(seen) if rung.isolates else fails(seen, _BETTER_RUNG, need=Need.LATER)
 
 

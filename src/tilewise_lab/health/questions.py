@@ -89,11 +89,11 @@ def extensions():
 
 
 def isolation():
-    """Start the judge, which tries to get out of its own sandbox, and give the rung that held."""
+    """Start the judge, which tries to get out of its own sandbox: the rung that held, and what it remarks on."""
     from autograder.judge.client import Judge
 
     with Judge() as judge:
-        return judge.rung
+        return {"name": judge.rung, "remarks": [remark.model_dump() for remark in judge.remarks]}
 
 
 def exchange():

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,16 @@ def test_a_fork_bomb_is_held_though_root_started_the_judge(judges, rung: str) ->
     assert 1 <= int(verdict.printed.split("made")[1].split()[0]) < 200
 
 
+def test_a_course_that_is_itself_closed_is_read(toy_course: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="tilewise-course-", dir="/tmp") as folder:
+        course = Path(folder)  # which only its owner may enter, though everybody may come to its door
+        subprocess.run(["cp", "-r", f"{toy_course}/.", folder], check=True)
+        course.chmod(0o700)
+        with Judge(course=course) as judge:
+            assert ask(judge, TWICE).passed
+            assert judge.remarks == []
+
+
 @pytest.mark.parametrize("mode", [0o700, 0o755])
 def test_a_course_below_a_closed_home_is_read_and_stays_closed_to_others(
     toy_course: Path, tmp_path: Path, mode: int
@@ -95,7 +106,7 @@ def test_what_keeps_the_judge_root_is_told_and_its_capabilities_go_all_the_same(
     private.chmod(0o600)
     with Judge(course=course) as judge:
         assert ask(judge, TWICE).passed
-        remark = judge.remarks[0]
+        remark = judge.remarks[0].en
         assert f"nobody cannot read {private}" in remark
         assert "stays the user root" in remark
         status = status_of(judge._child._process.pid)  # type: ignore[union-attr]
@@ -118,7 +129,7 @@ with judge._sandbox.worker(["import torch; f = lambda: torch.ones(1)"], Limits(5
     (inside,) = descendants(worker._wires.life.root)
     is_seen = "Pss_Anon" in open(f"/proc/{inside}/smaps_rollup").read()
 users = [open(f"/proc/{pid}/status").read().split("Uid:")[1].split()[0] for pid in ("self", server)]
-print(json.dumps([judge.rung, kind, is_seen, *users, *judge.remarks]))
+print(json.dumps([judge.rung, kind, is_seen, *users, *(r.en for r in judge.remarks)]))
 judge.close()
 """
 

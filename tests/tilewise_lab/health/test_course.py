@@ -18,18 +18,25 @@ from tilewise_lab.health.finding import Need, State
 
 @pytest.mark.parametrize("rung", list(Rung))
 def test_every_rung_is_explained(rung: Rung) -> None:
-    finding = course.sandbox(Answers(rung=str(rung)))
+    finding = course.sandbox(Answers(rung={"name": str(rung), "remarks": []}))
     assert finding.seen.en.startswith(f"{rung}: ")
     assert finding.state is (State.WORKS if rung.isolates else State.FAILS)
 
 
 def test_a_judge_without_a_sandbox_is_a_fault_with_which_the_course_can_be_taken() -> None:
-    finding = course.sandbox(Answers(rung="child"))
+    finding = course.sandbox(Answers(rung={"name": "child", "remarks": []}))
     assert "no sandbox" in finding.seen.en
     assert "并不是沙箱" in finding.seen.zh
     can_take, output = look((Need.COURSE, finding))
     assert can_take
     assert "bubblewrap" in output
+
+
+def test_what_the_judge_remarks_on_is_passed_on() -> None:
+    remark = {"en": "the judge stays root", "zh": "评判程序仍以 root 运行"}
+    finding = course.sandbox(Answers(rung={"name": "landlock", "remarks": [remark]}))
+    assert finding.seen.en.endswith(f". {remark['en']}")
+    assert finding.seen.zh.endswith(f"。{remark['zh']}")
 
 
 def test_a_judge_that_does_not_start_is_a_fault_with_which_it_cannot() -> None:
