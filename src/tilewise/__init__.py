@@ -17,6 +17,10 @@ _HOME = {
     "local_softmax": "parts",
     "merge_softmax": "parts",
     "merge_many": "parts",
+    "merge_tree": "parts",
+    "merge_attention": "parts",
+    "KVCache": "inference",
+    "decode": "inference",
 }
 
 _MODULES = ("backends", "nn")

@@ -62,6 +62,38 @@ def merge_many(parts: Sequence[SoftmaxPart]) -> SoftmaxPart:
     return SoftmaxPart(*state, torch.cat([rescaled(part.f, part.m, state.m) for part in parts], dim=-1))
 
 
+def merge_tree(parts: Sequence[SoftmaxPart]) -> SoftmaxPart:
+    """Join parts like `merge_many`, two neighbours at a time: a balanced tree, log2(len(parts)) merges deep.
+
+    What a machine does that takes all parts at once. Equal to the chain up to rounding, since merging is associative.
+    """
+    if len(parts) <= 1:
+        return merge_many(parts)
+    middle = len(parts) // 2
+    return merge_softmax(merge_tree(parts[:middle]), merge_tree(parts[middle:]))
+
+
+def merge_attention(o: Tensor, lse: Tensor) -> tuple[Tensor, Tensor]:
+    """Join what the same queries got from disjoint parts of the keys, each part attended to by itself.
+
+    o: (parts, ..., N_q, D_v)   lse: (parts, ..., N_q), natural log   ->   o: (..., N_q, D_v), lse: (..., N_q)
+    A part counts for exp(lse): o = sum(exp(lse_i - lse) * o_i), lse = log(sum(exp(lse_i))). One without keys, o = 0 and
+    lse = -inf, changes nothing; with no other, o = 0 and lse = -inf come out. Differentiable, such queries included.
+    Dao et al. 2023 (Flash-Decoding).
+    """
+    if len(o) == 0 or o.shape[:-1] != lse.shape:
+        raise ValueError(
+            "o and lse need the shapes (parts, ..., N_q, D_v) and (parts, ..., N_q) with one part at least,"
+            f" got {tuple(o.shape)} and {tuple(lse.shape)}"
+        )
+    anchor = finite(lse.detach().amax(dim=0))
+    shares = torch.exp(lse - anchor)
+    total = shares.sum(dim=0)
+    counted = torch.where(total == 0, 1.0, total)
+    merged = (shares[..., None] * o.to(shares.dtype)).sum(dim=0) / counted[..., None]
+    return merged.to(o.dtype), torch.where(total == 0, -torch.inf, anchor + torch.log(counted))
+
+
 def rescaled(values: Tensor, m: Tensor, m_new: Tensor) -> Tensor:
     """Measure values from m_new in place of m. values: (..., columns)   m, m_new: (...), m <= m_new"""
     return values * torch.exp(m - finite(m_new))[..., None]

@@ -1,6 +1,7 @@
 """Softmax in parts, and attention from parts, against the float64 oracle; budgets come from `tilewise.testing`."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -9,8 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tilewise import oracle
-from tilewise.parts import SoftmaxPart, flash, local_softmax, merge_many, merge_softmax, standard
+from tilewise import attention, oracle
+from tilewise.parts import (
+    SoftmaxPart,
+    flash,
+    local_softmax,
+    merge_attention,
+    merge_many,
+    merge_softmax,
+    merge_tree,
+    standard,
+)
 from tilewise.testing import ATTENTION_CASES, ROW_CASES, AttentionCase, RowCase, compare
 
 UNMASKED = [case for case in ATTENTION_CASES if not case.causal]
@@ -46,10 +56,54 @@ def test_a_part_divided_by_its_sum_is_the_softmax(case: RowCase) -> None:
     assert torch.equal(l, f.sum(dim=-1))
 
 
+@pytest.mark.parametrize("merge", [merge_many, merge_tree])
 @given(case=row_cases, seed=seeds, places=cuts)
-def test_merging_the_parts_gives_the_part_of_the_whole_row(case: RowCase, seed: int, places: list[int]) -> None:
+def test_merging_the_parts_gives_the_part_of_the_whole_row(
+    merge: Callable[[list[SoftmaxPart]], SoftmaxPart], case: RowCase, seed: int, places: list[int]
+) -> None:
     x = case.draw(seed)
-    assert_is_part_of(merge_many(cut(x, places)), x)
+    assert_is_part_of(merge(cut(x, places)), x)
+
+
+def test_a_tree_is_no_deeper_than_it_must_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    depths: dict[int, int] = {}
+
+    def counted(a: SoftmaxPart, b: SoftmaxPart) -> SoftmaxPart:
+        joined = merge_softmax(a, b)
+        depths[id(joined.f)] = 1 + max(depths.get(id(a.f), 0), depths.get(id(b.f), 0))
+        kept.append(joined)
+        return joined
+
+    kept: list[SoftmaxPart] = []
+    monkeypatch.setattr("tilewise.parts.merge_softmax", counted)
+    for count, depth in ((1, 0), (2, 1), (8, 3), (9, 4), (100, 7)):
+        depths.clear()
+        whole = merge_tree(cut(torch.arange(100.0), list(range(1, count))))
+        assert depths.get(id(whole.f), 0) == depth
+        assert whole.f.shape == (100,)
+
+
+@given(seed=seeds, places=cuts, spread=st.sampled_from([1.0, 30.0]))
+def test_what_parts_of_the_keys_give_merges_into_what_all_give(seed: int, places: list[int], spread: float) -> None:
+    q, k, v = AttentionCase("", n_q=3, n_k=24, spread=spread, heads=2).draw(seed)
+    edges = [0, *sorted(places), 24]
+    of_part = partial(attention, q, return_lse=True, backend="reference")
+    parts = [of_part(k[:, :, a:b], v[:, :, a:b]) for a, b in pairwise(edges)]
+    o, lse = merge_attention(*(torch.stack(found) for found in zip(*parts, strict=True)))
+    for actual, right, ordinary in zip((o, lse), oracle.attention(q, k, v), of_part(k, v), strict=True):
+        result = compare(actual, right, ordinary)
+        assert result.ok, result
+
+
+def test_queries_that_no_part_had_a_key_for_give_zeros_and_finite_gradients() -> None:
+    o = torch.zeros(3, 2, 4, requires_grad=True)
+    lse = torch.full((3, 2), -torch.inf, requires_grad=True)
+    merged, merged_lse = merge_attention(o, lse)
+    assert not merged.any()
+    assert (merged_lse == -torch.inf).all()
+    (merged.sum() + merged_lse.sum()).backward()
+    assert not o.grad.any()
+    assert not lse.grad.any()
 
 
 @given(case=row_cases, seed=seeds, places=st.tuples(st.integers(0, 24), st.integers(0, 24)))
@@ -115,6 +169,9 @@ def test_half_precision_comes_back_as_it_came(attend: Callable[..., Tensor]) -> 
     ("call", "message"),
     [
         (lambda: merge_many([]), "parts is empty.*at least one"),
+        (lambda: merge_tree([]), "parts is empty.*at least one"),
+        (lambda: merge_attention(torch.zeros(0, 2, 4), torch.zeros(0, 2)), r"one part at least, got \(0, 2, 4\)"),
+        (lambda: merge_attention(torch.zeros(3, 2, 4), torch.zeros(2, 2)), r"got \(3, 2, 4\) and \(2, 2\)"),
         (
             lambda: merge_softmax(local_softmax(torch.zeros(2, 3)), local_softmax(torch.zeros(1, 3))),
             r"same rows, got m of shape \(2,\) and \(1,\)",
