@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, Request, Route, expect
+from playwright.sync_api import Browser, Dialog, Locator, Page, Request, Route, expect
 
-from autograder.course.ids import solution_grade_id
+from autograder.course.ids import grade_id, solution_grade_id
 from autograder.course.markup import to_text
 from autograder.course.model import Course
 from autograder.course.reading import load_course
 from autograder.nbgrader_plugin import classroom
 from autograder.nbgrader_plugin.seeds import secret_seed
 from tests.attacks import injections
+from tests.attacks.comparing import surprises
+from tests.attacks.everyone import hostile
 from tests.attacks.injections import ALL, EVIL, OWNED, STUDENT
-from tests.autograder.nbgrader_plugin.gradebooks import autograded, db_url, feedback, run
+from tests.attacks.roll import Submission
+from tests.autograder.nbgrader_plugin.gradebooks import autograded, db_url, feedback, run, standings
 from tests.autograder.nbgrader_plugin.handins import (
     CHAPTER,
     NOTEBOOK,
@@ -33,6 +37,11 @@ from tests.autograder.nbgrader_plugin.server import TOKEN, Formgrader, serve
 pytestmark = pytest.mark.browser
 PATIENCE_MS = 120_000
 LOCAL = "127.0.0.1"
+WORST = {
+    "loop-that-swallows-interrupts", "memory-bomb", "os-exit", "daemon", "link-to-zeros-without-end", "named-pipe",
+    "broken-json", "deep-json", "gigabyte", "test-cells-deleted", "cell-duplicated", "skip-execution-tag", "old-schema",
+    "timestamp-pipe", "orders-in-code",
+}  # fmt: skip
 RAISES = "def online_softmax(x, block):\n    raise ValueError(CORPUS)"
 SECRETS = "def online_softmax(x, block):\n    print(x)\n    raise ValueError(f'{x.tolist()}')"
 
@@ -164,8 +173,19 @@ def test_feedback_tells_no_secret_case_to_one_who_prints_it(watched, corpus_clas
 
 
 @pytest.fixture(scope="module")
-def formgrader(corpus_class: Path, course: Course, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Formgrader]:
-    """The class in formgrader, with two hand-ins that came later: one honest, one that is not."""
+def worst(corpus_class: Path, course: Course) -> dict[str, Submission]:
+    """Students of the hostile class who hand in to this one."""
+    found = {s.student: s for s in hostile(course, corpus_class) if s.student in WORST}
+    for submission in found.values():
+        submission.write(corpus_class)
+    return found
+
+
+@pytest.fixture(scope="module")
+def formgrader(
+    corpus_class: Path, worst: dict[str, Submission], course: Course, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Formgrader]:
+    """The class in formgrader, with hand-ins that came later: one honest, one that is not, and the worst."""
     right = {name: variant(course, name, "solution") for name in (TWO_PASS, STREAMING)}
     HandIn("ann", code=right).write(corpus_class)
     fatal = f"# exercise: {TWO_PASS}\nimport os\nos._exit(0)\n"
@@ -181,21 +201,68 @@ def log_in(page: Page, formgrader: Formgrader) -> None:
     page.goto(f"{formgrader.root}/lab?token={TOKEN}")
 
 
+def press_autograde(page: Page, student: str) -> Locator:
+    """Press a student's button in the list of submissions, wait for its success; give the student's row."""
+    row = page.locator("tbody tr").filter(has=page.locator("td.student-id").get_by_text(student, exact=True))
+    expect(row.locator(".status")).to_have_text("needs autograding", timeout=PATIENCE_MS)
+    row.locator(".autograde a").click()
+    expect(page.locator("#success-modal")).to_be_visible(timeout=PATIENCE_MS)
+    assert f"Successfully autograded '{CHAPTER}' for student '{student}'" in page.inner_text("#success-modal")
+    page.locator("#success-modal button").last.click()
+    expect(page.locator("#success-modal")).to_be_hidden()
+    return row
+
+
 @pytest.mark.parametrize(("student", "marks"), [("ann", "20 / 24"), ("mallory", "10 / 24")], ids=["honest", "hostile"])
 def test_formgraders_button_grades_one_hand_in(watched, formgrader, corpus_class, student, marks) -> None:
     page = watched.page
     log_in(page, formgrader)
     page.goto(f"{formgrader.root}/formgrader/manage_submissions/{CHAPTER}")
-    row = page.locator("tbody tr").filter(has=page.locator("td.student-id", has_text=student))
-    expect(row.locator(".status")).to_have_text("needs autograding")
-    row.locator(".autograde a").click()
-    expect(page.locator("#success-modal")).to_be_visible()
-    assert f"Successfully autograded '{CHAPTER}' for student '{student}'" in page.inner_text("#success-modal")
-    page.locator("#success-modal button").last.click()
-    expect(row.locator(".score")).to_have_text(marks)
+    expect(press_autograde(page, student).locator(".score")).to_have_text(marks)
     assert autograded(corpus_class, student).is_file()
     assert not (autograded(corpus_class, student).parent / "torch.py").exists()
     assert (watched.dialogs, watched.owned) == ([], None)
+
+
+def test_formgraders_button_gives_the_worst_their_verdicts_as_listed(
+    watched, formgrader, corpus_class, worst, course
+) -> None:
+    """One press for each, on one page, as an instructor would: there is no button for all."""
+    assert set(worst) == WORST
+    page = watched.page
+    log_in(page, formgrader)
+    page.goto(f"{formgrader.root}/formgrader/manage_submissions/{CHAPTER}")
+    best = sum(course.exercises[name].points for name in (TWO_PASS, STREAMING))
+    for student, submission in worst.items():
+        row = press_autograde(page, student)
+        points = sum(outcome.points for outcome in submission.outcomes.values())
+        expect(row.locator(".score")).to_contain_text(f"{points:g} / ")
+        expect(row.locator(".status")).to_have_text("needs manual grading" if submission.flagged else "graded")
+        assert points <= best
+    assert list(surprises(corpus_class, worst)) == []
+    assert (watched.dialogs, watched.strangers, watched.owned) == ([], [], None)
+
+
+def test_a_false_alarm_costs_the_instructor_one_click(watched, formgrader, corpus_class) -> None:
+    """A flagged answer stands at 0 and says what it would earn; the person who looks gives that back."""
+    page = watched.page
+    log_in(page, formgrader)
+    if not autograded(corpus_class, "orders-in-code").is_file():
+        page.goto(f"{formgrader.root}/formgrader/manage_submissions/{CHAPTER}")
+        press_autograde(page, "orders-in-code")
+    submissions = formgrader.json(f"/submitted_notebooks/{CHAPTER}/{NOTEBOOK}")
+    found = next(s for s in submissions if s["student"] == "orders-in-code")
+    page.goto(f"{formgrader.root}/formgrader/submissions/{found['id']}/")
+    cell = page.locator(".nbgrader_cell").filter(has=page.locator(f"[id='{solution_grade_id(TWO_PASS)}-comment']"))
+    expect(cell.locator("textarea")).to_have_attribute(
+        "placeholder", re.compile("would earn 10 of 10 points"), timeout=PATIENCE_MS
+    )
+    marks = page.locator(".nbgrader_cell").filter(has=page.locator(f"[id='{grade_id(TWO_PASS)}']"))
+    expect(marks.locator("input.score")).to_have_attribute("placeholder", "0")
+    with page.expect_response(lambda answer: "/api/grade/" in answer.url and answer.request.method == "PUT"):
+        marks.locator(".full-credit").click()
+    standing = standings(corpus_class)["orders-in-code"][TWO_PASS]
+    assert (standing.manual, standing.needs_person) == (10.0, False)
 
 
 def test_a_hostile_hand_in_is_read_in_formgrader_and_runs_nothing(watched, formgrader) -> None:
@@ -207,5 +274,6 @@ def test_a_hostile_hand_in_is_read_in_formgrader_and_runs_nothing(watched, formg
         expect(watched.page.locator(f"[id='{solution_grade_id(TWO_PASS)}-comment']")).to_be_attached()
         watched.page.wait_for_timeout(500)
         assert (watched.dialogs, watched.owned) == ([], None)
-        assert not any(EVIL in url for url in watched.strangers)
+        assert watched.strangers == [], "not even for MathJax"
+        assert watched.page.locator("math").count() > 10
         assert "<script>window.owned = 1" in watched.page.inner_text("body")
