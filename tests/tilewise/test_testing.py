@@ -7,7 +7,18 @@ import torch
 from torch import Tensor
 
 from tilewise import oracle
-from tilewise.testing import ATTENTION_CASES, ROW_CASES, AttentionCase, RowCase, allowed_error, compare, errors
+from tilewise.testing import (
+    ALL_CASES,
+    ATTENTION_CASES,
+    MASKS,
+    ROW_CASES,
+    AttentionCase,
+    RowCase,
+    allowed_error,
+    compare,
+    errors,
+    plain_float64,
+)
 
 EXPECTED = torch.tensor([0.125, 0.5, 0.25], dtype=torch.float64)
 INF, NAN = torch.inf, torch.nan
@@ -46,6 +57,28 @@ def test_a_coarser_dtype_is_allowed_more() -> None:
 def test_plain_arithmetic_that_overflows_buys_no_budget() -> None:
     plain = torch.tensor([0.125, INF, NAN])
     assert allowed_error(EXPECTED, plain) == allowed_error(EXPECTED, EXPECTED.float())
+
+
+def test_the_budget_grows_with_the_exponents_that_were_rounded() -> None:
+    """Rounding x to float32 moves exp(x) by eps * |x|, in half precision too: there sums are float32."""
+    x = torch.tensor([200.3, -1000.7], dtype=torch.float64)
+    expected = torch.exp(x - x.round())
+    rounded = torch.exp(x.float().double() - x.round())
+    assert not compare(rounded, expected, expected.float()).ok
+    assert compare(rounded, expected, expected.float(), exponent=1000.7).ok
+    for_half = allowed_error(expected, expected.half(), exponent=1000.7) - allowed_error(expected, expected.half())
+    for_single = allowed_error(expected, expected.float(), exponent=1000.7) - allowed_error(expected, expected.float())
+    assert for_half == pytest.approx(for_single)
+
+
+def test_plain_arithmetic_in_float64_is_as_exact_as_the_ratio_of_the_roundings_says() -> None:
+    expected = torch.tensor([0.3, 0.7, -INF], dtype=torch.float64)
+    off_by_one_part_in_a_thousand = expected * 1.001
+    plain = plain_float64(expected, off_by_one_part_in_a_thousand.float())
+    assert plain[2] == -INF
+    assert 0 < allowed_error(expected, plain) < 0.01 * torch.finfo(torch.float32).eps
+    assert compare(expected, expected, plain).ok
+    assert not compare(expected.float(), expected, plain).ok
 
 
 @pytest.mark.parametrize("bad", [NAN, INF, -INF])
@@ -102,7 +135,7 @@ def test_errors_are_measured_element_by_element() -> None:
     assert torch.equal(errors(actual, expected), torch.tensor([0.5, 0.0, INF, 0.0], dtype=torch.float64))
 
 
-@pytest.mark.parametrize("case", [*ROW_CASES, *ATTENTION_CASES], ids=str)
+@pytest.mark.parametrize("case", [*ROW_CASES, *(case for case in ALL_CASES if case.batch)], ids=str)
 def test_the_same_seed_draws_the_same_numbers_and_another_seed_others(case: RowCase | AttentionCase) -> None:
     def numbers(seed: int) -> list[float]:
         drawn = case.draw(seed)
@@ -111,11 +144,39 @@ def test_the_same_seed_draws_the_same_numbers_and_another_seed_others(case: RowC
     assert numbers(1) == numbers(1) != numbers(2)
 
 
-@pytest.mark.parametrize("case", [*ROW_CASES, *ATTENTION_CASES], ids=str)
+@pytest.mark.parametrize("case", [*ROW_CASES, *ALL_CASES], ids=str)
 def test_a_case_is_laid_out_as_it_says(case: RowCase | AttentionCase) -> None:
     drawn = case.draw()
     tensors = (drawn,) if isinstance(drawn, Tensor) else drawn
     assert all(t.is_contiguous() is case.contiguous for t in tensors)
+
+
+@pytest.mark.parametrize("case", ALL_CASES, ids=str)
+def test_a_case_asks_what_it_says(case: AttentionCase) -> None:
+    options = case.options(dtype=torch.bfloat16)
+    asked = {"causal", "mask", "window", "scale", "softcap", "dropout_p"}
+    assert {name for name in asked if getattr(case, name)} <= set(options)
+    assert ("alibi_slopes" in options) is case.alibi
+    for name in ("causal", "window", "scale", "softcap", "dropout_p"):
+        assert options.get(name, getattr(case, name)) == getattr(case, name)
+    mask = options.get("mask", torch.ones(1, dtype=torch.bool))
+    assert mask.dtype is (torch.bfloat16 if "additive" in str(case.mask) else torch.bool)
+    assert mask.broadcast_to(case.batch, case.heads, case.n_q, case.n_k).ndim == 4
+
+
+def test_masks_are_what_their_names_say() -> None:
+    case = AttentionCase("masked", batch=3, heads=2, n_q=5, n_k=8)
+    drawn = {name: make(case, torch.Generator().manual_seed(0)) for name, make in MASKS.items()}
+    assert drawn["random"].shape == (3, 2, 5, 8)
+    assert not drawn["random"][:, :, 1].any()
+    assert drawn["random"][:, :, 2:].any(dim=-1).all()
+    assert drawn["padding"].squeeze().sum(dim=-1).tolist() == [8, 4, 0]
+    assert drawn["padding"][1].squeeze().tolist() == [True] * 4 + [False] * 4
+    assert torch.equal(drawn["left padding"], drawn["padding"].flip(-1))
+    assert drawn["additive"].isfinite().all()
+    hidden = drawn["additive, hiding"] == -INF
+    assert hidden[:, :, 1].all()
+    assert 0 < hidden[:, :, 2:].sum() < hidden[:, :, 2:].numel() / 2
 
 
 def test_scores_that_should_lie_far_below_zero_do() -> None:
