@@ -14,10 +14,11 @@ def configure(config: Any) -> None:
     this is where ours are put in their place. It holds for the whole process: one server, one class.
     """
     from nbgrader.apps import api, autogradeapp, generatefeedbackapp
+    from nbgrader.server_extensions.formgrader import handlers
 
     from autograder.course import release
     from autograder.nbgrader_plugin.autograde import JudgedAutograde
-    from autograder.nbgrader_plugin.feedback import TilewiseFeedback
+    from autograder.nbgrader_plugin.feedback import TEMPLATES, TilewiseFeedback
     from autograder.nbgrader_plugin.folders import submitted_students
     from autograder.nbgrader_plugin.handin import submitted_time
 
@@ -27,6 +28,9 @@ def configure(config: Any) -> None:
     api.NbGraderAPI.get_submitted_students = submitted_students  # type: ignore[method-assign]
     api.NbGraderAPI.get_submitted_timestamp = submitted_time  # type: ignore[method-assign]
     config.ExchangeFactory.collect = "autograder.nbgrader_plugin.collect.CarefulCollect"
+    # formgrader's page of a hand-in: formulas as MathML, and none of its files from anywhere but this machine.
+    config.HTMLExporter.extra_template_basedirs = [str(TEMPLATES), handlers.template_path]
+    config.HTMLExporter.filters = {"markdown2html": "autograder.nbgrader_plugin.prose.on_the_graders_page"}
     _find_helpers()
 
 

@@ -31,6 +31,11 @@ def to_page(text: str, folder: Path) -> str:
     return str(MarkdownWithMath(renderer=renderer).render(text))
 
 
+def on_the_graders_page(text: str) -> str:
+    """Render markdown for formgrader's page, which serves its images itself."""
+    return str(MarkdownWithMath(renderer=_Renderer(escape=False, exclude_anchor_links=True)).render(text))
+
+
 def visible(text: str) -> str:
     """Write out what is in a text and does not show: what steers a terminal, turns the reading order, takes no room."""
     return "".join(f"⟨U+{ord(c):04X}⟩" if c not in "\n\t\r" and category(c) in _UNSEEN else c for c in text)
