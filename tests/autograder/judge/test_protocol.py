@@ -184,7 +184,7 @@ def test_gaps_between_elements_arrive_as_gaps(bare_worker) -> None:
 
 
 def test_the_worker_imports_nothing_of_ours() -> None:
-    for name in ("worker", "zygote", "isolation", "filter", "descend"):
+    for name in ("worker", "zygote", "isolation", "filter", "landlock"):
         text = WORKER.with_name(f"{name}.py").read_text(encoding="utf-8")
         for package in ("autograder", "tilewise"):
             assert f"import {package}" not in text
