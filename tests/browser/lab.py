@@ -23,6 +23,8 @@ COMMAND = Path(sysconfig.get_path("scripts")) / "tilewise"
 LOCAL = "127.0.0.1"
 HOME = "home.ipynb"
 IDLE = re.compile(r"\| (Idle|空闲)")
+# What a check says when the file holds another text than the one that it judged.
+OTHER_TEXT = {"en": "holds another text", "zh": "这一格的内容与"}
 PATIENCE_MS = 60_000
 
 
@@ -147,14 +149,15 @@ class Lab:
         self.page.keyboard.press("Shift+Enter")
         return cell.locator(".jp-OutputArea")
 
-    def write(self, id_: str, source: str) -> None:
-        """Replace the text of a cell, as pasting does, and run it."""
-        editor = self.cell(id_).locator(".cm-content")
-        editor.scroll_into_view_if_needed()
-        editor.click()
+    def write(self, id_: str, source: str, *, run: bool = True) -> None:
+        """Replace the text of a cell, as pasting does, and run it unless told not to."""
+        cell = self.cell(id_)
+        cell.scroll_into_view_if_needed()  # JupyterLab makes an editor when its cell comes near the screen
+        cell.locator(".cm-content").click()
         self.page.keyboard.press("Control+A")
         self.page.keyboard.insert_text(source)
-        self.page.keyboard.press("Shift+Enter")
+        if run:
+            self.page.keyboard.press("Shift+Enter")
 
     def scratch(self, source: str) -> Locator:
         """Run a line in a cell of one's own, below all others; give the place where its output appears."""

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from autograder.course.markup import to_html
 from autograder.course.model import Chapter, Course, Exercise, Question
 from autograder.course.starter import solution_cell_source
-from tests.browser.lab import PATIENCE_MS, Lab, stretched
+from tests.browser.lab import OTHER_TEXT, PATIENCE_MS, Lab, stretched
 
 pytestmark = pytest.mark.browser
 
@@ -22,7 +22,6 @@ FIRST_QUIZ_SECONDS = 20.0
 WARM_CHECK_SECONDS = 2.0
 SAVED = {"en": "Saved.", "zh": "已保存。"}
 PASSED = {"en": "✓ passed", "zh": "✓ 通过"}
-OTHER_TEXT = {"en": "holds another text", "zh": "这一格的内容与"}
 
 
 def test_the_way_in_is_quiet_and_in_the_language(lab: Lab, course: Course) -> None:

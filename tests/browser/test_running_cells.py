@@ -1,4 +1,4 @@
-"""Cells that are run before the kernel is there: JupyterLab by itself forgets them."""
+"""How cells are run: not forgotten before the kernel is there, and the notebook saved before a check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from autograder.course.model import Course
-from tests.browser.lab import IDLE, PATIENCE_MS, Lab
+from tests.browser.lab import IDLE, OTHER_TEXT, PATIENCE_MS, Lab
 
 pytestmark = pytest.mark.browser
 
@@ -33,3 +33,18 @@ def test_run_all_pressed_before_the_kernel_is_there_runs_every_cell(lab: Lab, co
     expect(prompts.last).to_have_text(re.compile(r"\[\d+\]:"), timeout=PATIENCE_MS)
     assert prompts.all_text_contents() == [f"[{number}]:" for number in range(1, prompts.count() + 1)]
     assert lab.interruptions == []
+
+
+@pytest.mark.parametrize("language", ["zh"])
+def test_a_check_speaks_of_the_saved_text_only_when_its_cell_was_changed_after_it_ran(lab: Lab, course: Course) -> None:
+    cell = "online_softmax--streaming"
+    lab.open_home()
+    lab.open_chapter(course.chapter("online_softmax"))
+    lab.run("setup")
+    lab.write(f"{cell}--code", "# exercise: online_softmax.streaming\npass")
+    panel = lab.run(cell).locator(".tilewise-panel")
+    expect(panel).to_contain_text("In[2]", timeout=PATIENCE_MS)
+    expect(panel).not_to_contain_text(OTHER_TEXT["zh"])
+    lab.write(f"{cell}--code", "# exercise: online_softmax.streaming\n...", run=False)
+    lab.run(cell)
+    expect(panel).to_contain_text(OTHER_TEXT["zh"], timeout=PATIENCE_MS)
