@@ -14,8 +14,8 @@ from autograder.course.model import CourseError
 MOST_OPTIONS = 26
 # A text that a UTF-8 file gives back as it was, and a terminal shows as it is: no lone surrogates, no control
 # characters but tab and line end, and none of the other characters at which Python breaks lines.
-_UNFIT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\r(?!\n)")
-_DURATION = re.compile(r"\d{1,3}(:\d{1,2}){1,2}")
+_UNFIT = re.compile(r"[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff]|\r(?!\n)")
+_DURATION = re.compile(r"[0-9]{1,3}(:[0-9]{1,2}){1,2}")
 _ADDRESS = re.compile(r"https?://\S+")
 
 
@@ -50,10 +50,17 @@ def _true(value: bool) -> bool:
     return value
 
 
-Plain = Annotated[str, Field(strict=True), AfterValidator(_fit)]
-Words = Annotated[Plain, AfterValidator(_filled), Field(json_schema_extra={"minLength": 1, "pattern": r"\S"})]
-Duration = Annotated[Plain, AfterValidator(_duration), Field(json_schema_extra={"pattern": f"^{_DURATION.pattern}$"})]
-Address = Annotated[Plain, AfterValidator(_address), Field(json_schema_extra={"pattern": f"^{_ADDRESS.pattern}$"})]
+def _as(unfit: str = _UNFIT.pattern, **schema: Any) -> Any:
+    """Say in the published schema what the validators do. unfit: what may stand nowhere in the text."""
+    return WithJsonSchema({"type": "string"} | schema | {"not": {"pattern": unfit}})
+
+
+# `$` may stand before a last line end; no white space may.
+_UNFIT_WORD = rf"\s|{_UNFIT.pattern}"
+Plain = Annotated[str, Field(strict=True), AfterValidator(_fit), _as()]
+Words = Annotated[Plain, AfterValidator(_filled), _as(pattern=r"\S")]
+Duration = Annotated[Plain, AfterValidator(_duration), _as(_UNFIT_WORD, pattern=rf"^(?!0+(:0+)+$){_DURATION.pattern}$")]
+Address = Annotated[Plain, AfterValidator(_address), _as(_UNFIT_WORD, pattern=r"^https?://.")]
 Success = Annotated[bool, Field(strict=True), AfterValidator(_true), WithJsonSchema({"const": True})]
 
 
@@ -66,7 +73,9 @@ class CardQuestion(Part):
 
     question: Words
     type: Literal["choice"]
-    options: Annotated[tuple[Words, ...], Field(min_length=2, max_length=MOST_OPTIONS)]
+    options: Annotated[
+        tuple[Words, ...], Field(min_length=2, max_length=MOST_OPTIONS, json_schema_extra={"uniqueItems": True})
+    ]
     answer: Words
 
     @model_validator(mode="after")
