@@ -37,10 +37,12 @@ RUNGS = {
 _BETTER_RUNG = Text(
     en="You can check your own code. Points for reading the data only once are not given, and nobody else's code "
     "should run here. Install bubblewrap (Debian: apt-get install bubblewrap), or have user namespaces allowed "
-    "(sysctl kernel.unprivileged_userns_clone=1; in a container: ask who runs it).",
+    "(sysctl kernel.unprivileged_userns_clone=1, on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0; in a "
+    "container: ask who runs it), or Landlock (Linux 5.13 or later).",
     zh="你仍然可以检查自己的代码；但“数据只读一遍”的分数不会给出，也不应在这里运行别人的代码。"
     "请安装 bubblewrap（Debian：apt-get install bubblewrap），或者允许用户命名空间"
-    "（sysctl kernel.unprivileged_userns_clone=1；在容器里请找管理员）。",
+    "（sysctl kernel.unprivileged_userns_clone=1，Ubuntu 上是 kernel.apparmor_restrict_unprivileged_userns=0；"
+    "在容器里请找管理员），或者允许 Landlock（Linux 5.13 或更新版本）。",
 )
 _REBUILD = Text(
     en="In a checkout, `tilewise build` makes them, or `git checkout notebooks` brings them back; else install "

@@ -172,6 +172,15 @@ def test_an_unprivileged_user_gets_the_best_rung_too(toy_course: Path) -> None:
     assert done.stdout == "namespaces OK\n", done.stderr
 
 
+def test_a_torch_beside_the_notebook_is_not_imported(
+    toy_course: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "torch.py").write_text("raise SystemExit('the wrong torch')")
+    monkeypatch.chdir(tmp_path)
+    with Judge(course=toy_course) as judge:
+        assert ask(judge, TWICE).passed
+
+
 def test_why_a_better_rung_is_not_had_can_be_asked(judges) -> None:
     assert judges("child").refused == {}, "it was asked for by name, so nothing better was tried"
 
