@@ -14,19 +14,21 @@ def configure(config: Any) -> None:
     this is where ours are put in their place. It holds for the whole process: one server, one class.
     """
     from nbgrader.apps import api, autogradeapp, generatefeedbackapp
+    from nbgrader.coursedir import CourseDirectory
     from nbgrader.server_extensions.formgrader import handlers
 
     from autograder.course import release
     from autograder.nbgrader_plugin.autograde import JudgedAutograde
     from autograder.nbgrader_plugin.feedback import TEMPLATES, TilewiseFeedback
     from autograder.nbgrader_plugin.folders import submitted_students
-    from autograder.nbgrader_plugin.handin import submitted_time
+    from autograder.nbgrader_plugin.handin import existing_time, submitted_time
 
     release.configure(config)
     api.Autograde = autogradeapp.Autograde = JudgedAutograde  # type: ignore[misc]
     api.GenerateFeedback = generatefeedbackapp.GenerateFeedback = TilewiseFeedback  # type: ignore[misc]
     api.NbGraderAPI.get_submitted_students = submitted_students  # type: ignore[method-assign]
     api.NbGraderAPI.get_submitted_timestamp = submitted_time  # type: ignore[method-assign]
+    CourseDirectory.get_existing_timestamp = existing_time  # type: ignore[method-assign]
     config.ExchangeFactory.collect = "autograder.nbgrader_plugin.collect.CarefulCollect"
     # formgrader's page of a hand-in: formulas as MathML, and none of its files from anywhere but this machine.
     config.HTMLExporter.extra_template_basedirs = [str(TEMPLATES), handlers.template_path]

@@ -46,12 +46,20 @@ class CarefulCollect(ExchangeCollect):
         if not stat.S_ISDIR(os.lstat(src).st_mode):
             self.log.error("Collected empty, for it is no folder: %s", src)
             return
-        for entry in sorted(os.scandir(src), key=lambda entry: entry.name):
+        try:
+            entries = sorted(os.scandir(src), key=lambda entry: entry.name)
+        except OSError as error:
+            self.log.error("Collected empty: %s", error)
+            return
+        for entry in entries:
             target = os.path.join(dest, entry.name)
             if entry.is_symlink():
                 os.symlink(os.readlink(entry.path), target)
             elif entry.is_file(follow_symlinks=False):
-                self._copy_file(entry.path, target)
+                try:
+                    self._copy_file(entry.path, target)
+                except OSError as error:  # it may not be read, or is gone again: the others' files are
+                    self.log.error("Not collected: %s", error)
             else:
                 self.log.warning("Not collected, for it is no file: %r", entry.path)
 

@@ -109,19 +109,24 @@ def read_timestamp(folder: Path) -> str | None:
     try:
         text = read_file(folder, TIMESTAMP, MAX_TIMESTAMP_BYTES).decode("ascii").strip()
         return text if text and parse_utc(text) else None
-    except (FileNotFoundError, Refused, ValueError, OverflowError):
+    except (OSError, Refused, ValueError, OverflowError):
         return None
 
 
-def submitted_time(classroom: Any, assignment: str, student: str) -> datetime | None:
-    """Say when a hand-in came; stands in for the method of nbgrader's API.
+def existing_time(coursedir: Any, folder: str) -> datetime | None:
+    """Say when what lies in a folder came; stands in for the method of nbgrader's CourseDirectory.
 
-    nbgrader's own opens whatever is there, so that one timestamp.txt of nonsense breaks formgrader's list of the whole
-    class, and one that is a pipe or a link to an endless file hangs the server.
+    nbgrader's own opens whatever is there, so that one timestamp.txt of nonsense ends `nbgrader collect` for the whole
+    class and breaks formgrader's list of it, and one that is a pipe or a link to an endless file hangs both.
     """
-    coursedir = classroom.coursedir
-    text = read_timestamp(Path(coursedir.format_path(coursedir.submitted_directory, student, assignment)))
+    text = read_timestamp(Path(folder))
     return parse_utc(text) if text else None
+
+
+def submitted_time(classroom: Any, assignment: str, student: str) -> datetime | None:
+    """Say when a hand-in came; stands in for the method of nbgrader's API, for the same reason."""
+    coursedir = classroom.coursedir
+    return existing_time(coursedir, coursedir.format_path(coursedir.submitted_directory, student, assignment))
 
 
 def fingerprint(folder: Path, notebook: str) -> str:

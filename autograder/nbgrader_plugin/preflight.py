@@ -118,6 +118,9 @@ def preflight(file: Path, course: Course) -> Preflight:
         hand_in = read_hand_in(folder, file.stem)
     except Refused as refusal:
         return _refused(file, refusal.reason)
+    except OSError as error:
+        shown = one_line(str(error))
+        raise PreflightError(f"{file.name} cannot be read: {shown} · 无法读取 {file.name}：{shown}") from None
     language: Language = "zh" if hand_in.language == "zh" else "en"
     chapter = _chapter_of(file.stem, hand_in, course)
     if chapter is None:

@@ -13,7 +13,7 @@ from tests.attacks.files import named
 
 TESTS = Path(__file__).parents[1]
 CATALOGUE = Path(__file__).with_name("README.md")
-VERDICTS = {"WA", "RE", "TLE", "MLE", "PE", "FB", "MF", "FL", "OK", "on merit"}
+VERDICTS = {"WA", "RE", "TLE", "MLE", "PE", "FB", "MF", "FL", "OK", "on merit", "ungraded"}
 
 
 def rows() -> list[tuple[str, str, list[str]]]:

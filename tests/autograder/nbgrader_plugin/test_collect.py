@@ -10,6 +10,7 @@ import pytest
 
 from autograder.course.model import Course
 from autograder.nbgrader_plugin import classroom
+from autograder.nbgrader_plugin.collect import CarefulCollect
 from autograder.nbgrader_plugin.handin import MAX_NOTEBOOK_BYTES, Refused, read_hand_in
 from tests.autograder.nbgrader_plugin.gradebooks import run
 from tests.autograder.nbgrader_plugin.handins import CHAPTER, NOTEBOOK, STREAMING, HandIn, variant
@@ -80,3 +81,33 @@ def test_a_newer_hand_in_replaces_the_older(a_class, inbound, put) -> None:
     (newer / "more.txt").write_text("new")
     run(a_class, "nbgrader", "collect", CHAPTER, "--update")
     assert (collected(a_class, "ada") / "more.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.write_text("x")]
+)
+def test_a_second_collect_is_not_held_up_by_what_the_first_one_brought(a_class, inbound, put, make) -> None:
+    """nbgrader's own opens the timestamp in submitted/: a pipe and an endless file hang it, nonsense ends it."""
+    put("ada")
+    run(a_class, "nbgrader", "collect", CHAPTER)
+    (collected(a_class, "ada") / "timestamp.txt").unlink()
+    make(collected(a_class, "ada") / "timestamp.txt")
+    put("bob")
+    run(a_class, "nbgrader", "collect", CHAPTER, "--update")
+    assert read_hand_in(collected(a_class, "bob"), NOTEBOOK).cells
+
+
+def test_a_file_that_may_not_be_read_is_left_out_and_the_rest_collected(tmp_path, monkeypatch) -> None:
+    (tmp_path / "from").mkdir()
+    for name in ("closed.txt", FILE):
+        (tmp_path / "from" / name).write_text("{}")
+    copy = CarefulCollect._copy_file
+
+    def refuse(source: str, target: str) -> None:
+        if source.endswith("closed.txt"):
+            raise PermissionError(13, "Permission denied", source)
+        copy(source, target)
+
+    monkeypatch.setattr(CarefulCollect, "_copy_file", staticmethod(refuse))
+    CarefulCollect().do_copy(str(tmp_path / "from"), str(tmp_path / "to"))
+    assert [path.name for path in (tmp_path / "to").iterdir()] == [FILE]
