@@ -37,10 +37,9 @@ _LEGEND = Text(
     zh="✓ 正常   ✗ 或 ! 不正常   – 这里没有可检查的，不等于通过",
 )
 _YES = Text(en="The course can be taken here.", zh="这台机器可以学习本课程。")
-_NO = Text(
-    en="The course cannot be taken here yet: {count} needed thing(s) do not work.",
-    zh="这台机器还不能学习本课程：有 {count} 项必需的东西不正常。",
-)
+_NO = Text(en="The course cannot be taken here yet: {what}.", zh="这台机器还不能学习本课程：{what}。")
+_ONE_FAILS = Text(en="one thing that it needs does not work", zh="有 1 项必需的东西不正常")
+_SOME_FAIL = Text(en="{count} things that it needs do not work", zh="有 {count} 项必需的东西不正常")
 _CRASHED = Text(
     en="The examination itself went wrong. If the message names nothing that you can mend, report it.",
     zh="检查本身出了错。如果这条信息里没有你能解决的问题，请反馈给我们。",
@@ -54,6 +53,9 @@ def doctor(folder: Path, language: Language, console: Console | None = None) -> 
     folder: where `tilewise learn` keeps the learner's work; it need not be there, and is not made.
     """
     console = console or Console()
+    temporary = Examination(Text(en="temporary files", zh="临时文件"), Need.COURSE, machine.temporary)
+    if (finding := temporary.examine()).state is State.FAILS:  # nothing else could be tried
+        return 0 if report(console, [temporary], [finding], language) else 1
     with console.status(_EXAMINING[language]), questioners(folder.absolute(), language) as asked:
         todo = examinations(folder.absolute(), *asked)
         findings = examine(todo)
@@ -78,7 +80,7 @@ def examinations(folder: Path, torch: Questioner, jupyter: Questioner, judge: Qu
         ("Python", "Python", Need.COURSE, software.python_version),
         ("other packages", "其他软件包", Need.COURSE, software.other_packages),
         ("quizzes in JupyterLab", "JupyterLab 中的测验", Need.COURSE, partial(software.lab_extensions, jupyter)),
-        ("judge and sandbox", "评判程序与沙箱", Need.COURSE, partial(course.sandbox, judge)),
+        ("judge and sandbox", "评测器与沙箱", Need.COURSE, partial(course.sandbox, judge)),
         ("notebooks", "笔记本", Need.COURSE, course.notebooks),
         ("your folder", "你的文件夹", Need.COURSE, partial(machine.writable, folder)),
         ("disk", "磁盘", Need.COURSE, partial(machine.room, folder)),
@@ -136,7 +138,8 @@ def report(console: Console, todo: Sequence[Examination], findings: Sequence[Fin
             console.print(Styled(f"\n{mark} {row.examination.title[language]}: {row.need.value[language]}", style))
             console.print(Styled(row.finding.remedy[language]), soft_wrap=True)
     missing = sum(row.finding.state is State.FAILS and row.need is Need.COURSE for row in rows)
-    verdict = _NO[language].format(count=missing) if missing else _YES[language]
+    what = (_ONE_FAILS if missing == 1 else _SOME_FAIL)[language].format(count=missing)
+    verdict = _NO[language].format(what=what) if missing else _YES[language]
     console.print(f"\n{verdict}", style="bold red" if missing else "bold green", markup=False, highlight=False)
     return not missing
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sysconfig
@@ -9,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from autograder.course.model import Text
 from tests.tilewise_lab.health.looking import fake_package, line_of, look
 from tilewise_lab import doctor
+from tilewise_lab.health import machine
 from tilewise_lab.health.finding import Examination, Finding, Need, State, absent, fails, same, works
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "tilewise"
@@ -64,16 +67,36 @@ def test_a_broken_environment_is_told_in_chinese_with_a_remedy_for_each_fault(tm
     for title, found in (
         ("torch", "half of it is missing"),
         ("anywidget", "0.0.1"),
-        ("评判程序与沙箱", "评判程序无法启动"),
+        ("评测器与沙箱", "评测器无法启动"),
         ("笔记本", "/none"),
     ):
         line = line_of(output, title)
         assert line.split()[0] == "✗", line
         assert found in line
         assert f"\n✗ {title}: 学习本课程必需\n" in output
+    assert str(tmp_path / "fakes/torch/__init__.py") in output, "what stands before the package is named"
     assert line_of(output, "C++ 编译器").split()[0] == "!"
     assert "apt-get install g++" in output
     assert 'pip install "anywidget==' in output
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "set TMPDIR to a folder of yours"), ("zh", "把 TMPDIR 设为")])
+def test_without_a_place_for_temporary_files_that_alone_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str, said: str
+) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(machine.tempfile, "gettempdir", nowhere)
+    screen = io.StringIO()
+    assert doctor.doctor(tmp_path / "my", language, Console(file=screen, width=120)) == 1
+    assert said in screen.getvalue()
+
+
+def test_how_many_needed_things_fail_is_said_as_people_say_it() -> None:
+    fault = (Need.COURSE, fails(same("broken"), same("mend it")))
+    assert "one thing that it needs does not work." in look(fault)[1]
+    assert "2 things that it needs do not work." in look(fault, fault)[1]
 
 
 @pytest.mark.parametrize("need", [Need.LATER, Need.OPTIONAL])

@@ -59,7 +59,7 @@ def sandbox(questioner: Questioner) -> Finding:
         found = questioner.fact("rung")
     except Unanswered as failure:
         seen = Text(
-            en=f"the judge could not be started: {failure.reason.en}", zh=f"评判程序无法启动：{failure.reason.zh}"
+            en=f"the judge could not be started: {failure.reason.en}", zh=f"评测器无法启动：{failure.reason.zh}"
         )
         return fails(seen, SLOW_REMEDY if failure.is_late else MEND_FIRST)
     rung, remarks = Rung(found["name"]), [Text(**remark) for remark in found["remarks"]]

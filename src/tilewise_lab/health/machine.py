@@ -135,6 +135,20 @@ def writable(folder: Path) -> Finding:
     return works(Text(en=f"{folder} can be made", zh=f"可以新建 {folder}"))
 
 
+def temporary() -> Finding:
+    """Find the folder for temporary files, which checks and these examinations need."""
+    try:
+        return works(same(str(_temporary_folder())))
+    except FileNotFoundError:
+        return fails(
+            Text(en="no folder for them can be written in", zh="没有可以写入的文件夹来存放它们"),
+            Text(
+                en="Make /tmp writable, or set TMPDIR to a folder of yours; then run `tilewise doctor` again.",
+                zh="请让 /tmp 可以写入，或者把 TMPDIR 设为你自己的文件夹；然后再运行一次 `tilewise doctor`。",
+            ),
+        )
+
+
 def room(folder: Path) -> Finding:
     """Ask for free space where work is kept and where checks put their temporary files."""
     free = {

@@ -28,8 +28,14 @@ def answer(fact, question, *arguments):
 
 
 def module(name):
-    """Import a package: its version, and the folder that it came from."""
-    found = importlib.import_module(name)
+    """Import a package: its version, and the folder that it came from, which an error names too."""
+    try:
+        found = importlib.import_module(name)
+    except BaseException as error:
+        there = importlib.util.find_spec(name)
+        if there is None or not there.origin:
+            raise
+        raise ImportError(f"{type(error).__name__}: {error} ({there.origin})") from None
     return {"version": str(getattr(found, "__version__", "unknown")), "place": os.path.dirname(found.__file__ or "")}
 
 

@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from autograder.course.model import Text
 from tilewise_lab.health.finding import Finding, absent, fails, same, works
-from tilewise_lab.health.processes import SLOW_REMEDY, Questioner, Unanswered
+from tilewise_lab.health.processes import MEND_FIRST, SLOW_REMEDY, Questioner, Unanswered
 
 DISTRIBUTION = "tilewise"
 # These have an examination of their own.
@@ -117,7 +117,9 @@ def interpreter(questioner: Questioner) -> Finding:
     try:
         fault = questioner.fact("interpreter")
     except Unanswered as failure:
-        return fails(failure.reason, SLOW_REMEDY if failure.is_late else _install(wanted))
+        if failure.is_late:
+            return fails(failure.reason, SLOW_REMEDY)
+        return fails(failure.reason, _install(wanted) if _is_there("torch", questioner) else MEND_FIRST)
     if not fault:
         return works(Text(en="a tiny kernel ran; its numbers are right", zh="运行了一个小 kernel，结果正确"))
     return fails(Text(en=f"wrong numbers: {fault}", zh=f"结果不对：{fault}"), _install(wanted))
@@ -148,6 +150,14 @@ def requirements() -> dict[str, Requirement]:
     """Give what the package asks for on this platform, by name."""
     asked = (Requirement(line) for line in metadata.requires(DISTRIBUTION) or ())
     return {canonicalize_name(r.name): r for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})}
+
+
+def _is_there(name: str, questioner: Questioner) -> bool:
+    try:
+        questioner.fact(name)
+    except Unanswered:
+        return False
+    return True
 
 
 def _is_within(version: str, wanted: SpecifierSet) -> bool:

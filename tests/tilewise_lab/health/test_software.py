@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tilewise_lab.health.looking import Answers, broken
-from tilewise_lab.health import software
+from tilewise_lab.health import processes, software
 from tilewise_lab.health.finding import State
 
 
@@ -59,8 +59,15 @@ def test_a_torch_without_cuda_is_not_told_as_a_machine_without_a_gpu() -> None:
 
 @pytest.mark.parametrize("told", ["row sums: expected 1, got 2", broken("ImportError: no triton")])
 def test_wrong_numbers_or_none_from_the_interpreter_are_a_failure(told: object) -> None:
-    assert software.interpreter(Answers(interpreter=told)).state is State.FAILS
+    there = {"version": "1", "place": "/somewhere"}
+    assert software.interpreter(Answers(interpreter=told, torch=there)).state is State.FAILS
     assert software.interpreter(Answers(interpreter="")).state is State.WORKS
+
+
+def test_an_interpreter_that_fails_for_want_of_torch_is_not_blamed_on_triton() -> None:
+    missing = broken("ImportError: libtorch.so")
+    finding = software.interpreter(Answers(interpreter=missing, torch=missing))
+    assert finding.remedy is processes.MEND_FIRST
 
 
 @pytest.mark.parametrize(("state", "said"), [("missing", "没有安装"), ("incomplete", "不完整"), ("disabled", "被停用")])
