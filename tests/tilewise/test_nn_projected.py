@@ -122,7 +122,7 @@ def test_a_published_checkpoint_has_the_names_of_these_parameters() -> None:
         (
             lambda x: FlashAttention(DIM, block_q=4, backend="reference")(x),
             BackendError,
-            "'reference' takes no block sizes, got block_q=4; torch_fa1 and torch_fa2 do",
+            "'reference' takes no block sizes, got block_q=4; backends with tiles do",
         ),
     ],
 )

@@ -162,7 +162,7 @@ def load(name: str, *, block_q: int | None = None, block_k: int | None = None) -
     if min(sizes.values()) < 1:
         raise ValueError(f"block_q and block_k must be at least 1, or None for the backend's own, got {came}")
     if not sizes.keys() <= signature(module.forward).parameters.keys():
-        raise BackendError(f"backend {name!r} takes no block sizes, got {came}; torch_fa1 and torch_fa2 do")
+        raise BackendError(f"backend {name!r} takes no block sizes, got {came}; backends with tiles do")
     bound = SimpleNamespace(forward=partial(module.forward, **sizes), backward=partial(module.backward, **sizes))
     return cast(Backend, bound)
 

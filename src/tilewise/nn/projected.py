@@ -92,8 +92,8 @@ class FlashAttention(StandardAttention):
     """The same module, parameter for parameter, tile by tile: no N x M matrix is ever formed.
 
     backend: as for `tilewise.attention`
-    block_q, block_k: queries and keys in a tile, at least 1; None leaves them to the backend. Only `torch_fa1` and
-        `torch_fa2` let them be chosen; with others a block size raises BackendError. They change nothing but rounding.
+    block_q, block_k: queries and keys in a tile, which change nothing but rounding; None leaves them to the backend.
+        `torch_fa1` and `torch_fa2` take any from 1; a backend that has no tiles raises BackendError.
     """
 
     def __init__(
