@@ -168,7 +168,7 @@ def open_the_way(paths):
     closed = {folder for path in paths if (folder := _first_closed(path))}
     if not closed:
         return
-    _called(f"a view of the machine in which {', '.join(sorted(closed))} can be entered", libc.unshare(CLONE_NEWNS))
+    _called(f"opening {', '.join(sorted(closed))} to the user nobody", libc.unshare(CLONE_NEWNS))
     _mount(None, "/", flags=MS_REC | MS_PRIVATE)
     covered = [path for path in paths if _first_closed(path)]
     handles = {path: os.open(path, os.O_PATH | os.O_NOFOLLOW) for path in covered}

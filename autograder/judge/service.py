@@ -21,7 +21,7 @@ from autograder.judge.launchers import launcher
 from autograder.judge.rungs import Launcher, Rung, SandboxError
 
 ROOT_MAKES_NAMESPACES = Text(
-    en="the fork server keeps root's rights, with which it makes the namespaces",
+    en="The fork server keeps root's rights, with which it makes the namespaces",
     zh="派生工作进程的服务保留 root 权限，用来建立命名空间",
 )
 
@@ -128,9 +128,9 @@ class Service:
 
 def _stays_root(obstacle: str) -> Text:
     return Text(
-        en=f"the judge stays the user root, without root's capabilities: {obstacle}. A limit on the number of "
-        "processes does not hold for root. Let everybody read that, or start as another user",
-        zh=f"评判程序仍以 root 用户运行，但已放弃 root 的特权：{obstacle}。对 root 无法限制进程数。"
+        en=f"The judge stays the user root, without root's capabilities: {obstacle}. Processes are not limited in number "
+        "for root: let everybody read that, or start as another user",
+        zh=f"评判程序仍以 root 用户运行，但已放弃 root 的特权：{obstacle}。对 root 无法限制进程数："
         "请让所有用户都能读取它，或者换一个普通用户来启动",
     )
 
