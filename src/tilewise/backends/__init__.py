@@ -73,10 +73,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Entry:
-    """here: why it cannot run on this machine, or None.   fits: why it cannot do one call, or None."""
+    """how: how it runs.   here: why it cannot on this machine, or None.   fits: why it cannot do one call, or None."""
 
     module: str
-    how: str
+    how: str | Callable[[], str]
     here: Callable[[], str | None]
     fits: Callable[[Tensor, Tensor, Spec], str | None] = lambda q, v, spec: None
 
@@ -92,7 +92,11 @@ def _coming() -> str | None:
 def _triton_here() -> str | None:
     if find_spec("triton") is None:
         return "the package triton is not installed (it exists for Linux only)"
-    return None
+    return cast(str | None, import_module("tilewise.backends.triton").here())
+
+
+def _triton_how() -> str:
+    return cast(str, import_module("tilewise.backends.triton").how())
 
 
 def _triton_fits(q: Tensor, v: Tensor, spec: Spec) -> str | None:
@@ -103,7 +107,7 @@ _ENTRIES = {
     "reference": _Entry("tilewise.backends.reference", "plain PyTorch, the whole matrix of scores in hand", _always),
     "torch_fa1": _Entry("tilewise.backends.torch_fa1", "PyTorch, tile by tile, FlashAttention's loop order", _always),
     "torch_fa2": _Entry("tilewise.backends.torch_fa2", "PyTorch, tile by tile, FlashAttention-2's loop order", _always),
-    "triton": _Entry("tilewise.backends.triton", "Triton", _triton_here, _triton_fits),
+    "triton": _Entry("tilewise.backends.triton", _triton_how, _triton_here, _triton_fits),
     "cpp": _Entry("tilewise.backends.cpp", "C++ for the processor", _coming),
     "cuda": _Entry("tilewise.backends.cuda", "CUDA C++ on a GPU", _coming),
     "cuda_cpu": _Entry("tilewise.backends.cuda_cpu", "CUDA C++ executed on the processor", _coming),
@@ -117,7 +121,8 @@ def statuses() -> dict[str, Status]:
     found = {}
     for name, entry in _ENTRIES.items():
         reason = entry.here()
-        found[name] = Status(name, reason is None, reason or entry.how)
+        how = entry.how if isinstance(entry.how, str) else entry.how()
+        found[name] = Status(name, reason is None, reason or how)
     return found
 
 
