@@ -27,7 +27,7 @@ from tests.autograder.nbgrader_plugin.handins import CHAPTER
 REPOSITORY = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 LONGEST_S = 900
-PATIENT, IMPATIENT = "seconds = 5", "seconds = 1"
+PATIENT, IMPATIENT = "seconds = 2", "seconds = 1"
 WAYS = {
     "tilewise grade": ["tilewise", "grade", CHAPTER, "--csv", "marks.csv"],
     "nbgrader autograde": ["nbgrader", "autograde", CHAPTER],
