@@ -14,9 +14,9 @@ from autograder.judge.client import Judge
 from benchmarks.judge import SETUP, Kernel, answers, memory, percentile, timings
 
 GIBIBYTE = 1024  # MiB
-# A check is to take half a second in all; this is the judge's own processor time, workers apart, with room for a
-# machine whose caches others use.
-OWN_SECONDS = 0.5
+# The judge's own processor time for a check, workers apart: a fifth of a second where it was measured, half a second on
+# the same machine when others fill its caches.
+OWN_SECONDS = 1.5
 TRIES = 3
 EXERCISES = load_course().exercises
 
