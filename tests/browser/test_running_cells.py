@@ -48,3 +48,33 @@ def test_a_check_speaks_of_the_saved_text_only_when_its_cell_was_changed_after_i
     lab.write(f"{cell}--code", "# exercise: online_softmax.streaming\n...", run=False)
     lab.run(cell)
     expect(panel).to_contain_text(OTHER_TEXT["zh"], timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize("language", ["en"])
+def test_a_check_while_a_save_is_on_its_way_is_no_conflict(lab: Lab, course: Course) -> None:
+    """Two saves at once, and JupyterLab takes what the first has written for a stranger's file, and asks."""
+    held: list[Route] = []
+    written: list[str] = []
+
+    def hold(route: Route) -> None:
+        """Keep back what JupyterLab asks when it has written the file for the first time; all else goes on."""
+        if route.request.method == "PUT":
+            written.append(route.request.url)
+        if route.request.method == "GET" and len(written) == 1 and not held:
+            held.append(route)
+        else:
+            route.continue_()
+
+    lab.open_home()
+    lab.open_chapter(course.chapter("online_softmax"))
+    lab.page.route("**/api/contents/**/online_softmax.ipynb?*", hold)
+    lab.run("setup")
+    lab.page.keyboard.press("Control+S")
+    lab.page.wait_for_timeout(1000)
+    assert (len(written), len(held)) == (1, 1)
+    panel = lab.run("online_softmax--q7").locator(".tilewise-panel")
+    lab.page.wait_for_timeout(1000)
+    held[0].continue_()
+    expect(panel).to_be_visible(timeout=PATIENCE_MS)
+    assert len(written) == 2
+    assert lab.interruptions == []

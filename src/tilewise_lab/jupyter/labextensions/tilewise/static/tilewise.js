@@ -1,6 +1,6 @@
 // How JupyterLab runs a cell, with two differences. Cells that are run before the kernel's session is there wait for it:
 // JupyterLab itself forgets them. And before a check the notebook is saved: what the judge sees in the file, and what is
-// handed in, is then what stands on the screen.
+// handed in, is then what stands on the screen. For that, notebooks are saved one save at a time.
 //
 // Written by hand in the form in which JupyterLab loads its extensions, a container of webpack's module federation:
 // no build step, and nothing of JupyterLab's is copied. What it needs comes from the page's own shared modules.
@@ -54,6 +54,17 @@ function executor(runCell) {
   };
 }
 
+// JupyterLab takes the file that one save has just written for a stranger's when another has begun meanwhile, its own
+// autosave for example, and asks whether to overwrite it.
+function saveOneAtATime(context) {
+  const save = context.save.bind(context);
+  let last = Promise.resolve();
+  context.save = () => {
+    last = last.then(save, save);
+    return last;
+  };
+}
+
 async function plugins() {
   const { INotebookCellExecutor, INotebookTracker, runCell } = await sharedModule("@jupyterlab/notebook");
   return [
@@ -66,11 +77,13 @@ async function plugins() {
     },
     {
       id: `${NAME}:notebooks`,
-      description: "Knows the notebook that a cell is in. The tracker needs the executor, so this comes after both.",
+      description: "Saves notebooks one save at a time. The tracker needs the executor, so this plugin comes after both.",
       autoStart: true,
       requires: [INotebookTracker],
       activate: (_app, notebooks) => {
         tracker = notebooks;
+        notebooks.forEach((panel) => saveOneAtATime(panel.context));
+        notebooks.widgetAdded.connect((_tracker, panel) => saveOneAtATime(panel.context));
       },
     },
   ];
