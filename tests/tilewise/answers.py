@@ -84,6 +84,33 @@ class Problem:
         finite = self.expected.lse[self.expected.lse.isfinite()]
         return float(finite.abs().max()) if finite.numel() else 0.0
 
+    @cached_property
+    def terms(self) -> dict[str, float]:
+        """How large the terms are whose sum is each part: where they cancel, as in dp - delta, their rounding is left.
+
+        The formulas of the backward pass (FlashAttention, appendix B.2), with every product in absolute value.
+        """
+        if self.q.numel() == 0 or self.k.numel() == 0:
+            return {}
+        group, n_k = self.q.shape[1] // self.k.shape[1], self.k.shape[2]
+        q, do = self.q.double().abs(), self.do.double().abs()
+        k, v = (x.double().abs().repeat_interleave(group, dim=1) for x in (self.k, self.v))
+        options = {name: self.options[name] for name in self.options.keys() - {"generator", "dropout_p"}}
+        p, _ = oracle.attention(self.q, self.k, torch.eye(n_k).expand(*self.k.shape[:2], -1, -1), **options)
+        dp = do @ v.mT / (1 - self.spec.dropout_p)
+        dlse = 0.0 if self.dlse is None else self.dlse.double().abs()[..., None]
+        ds = p * (dp + (p * dp).sum(dim=-1, keepdim=True) + dlse)
+        scale = abs(self.spec.scale)
+        mask = self.options["mask"].shape if self.additive else ()
+        sums = {
+            "o": p @ v,
+            "dq": ds @ k * scale,
+            "dk": (ds.mT @ q * scale).unflatten(1, (-1, group)).sum(dim=2),
+            "dv": (p.mT @ do).unflatten(1, (-1, group)).sum(dim=2),
+            "dmask": ds.sum_to_size((1,) * (4 - len(mask)) + mask),
+        }
+        return {part: float(sum.max()) for part, sum in sums.items()}
+
     def compared(self, answer: Answer) -> dict[str, Comparison]:
         """Compare each part of an answer, by its name; its dtypes and shapes must be the right ones."""
         found = {}
@@ -92,7 +119,8 @@ class Problem:
                 assert actual is None, name
                 continue
             assert actual.dtype == plain.dtype, f"{name} is {actual.dtype} and should be {plain.dtype}"
-            found[name] = compare(actual, expected, plain, exponent=0.0 if name == "lse" else self.exponent)
+            exponent, terms = (0.0, 0.0) if name == "lse" else (self.exponent, self.terms.get(name, 0.0))
+            found[name] = compare(actual, expected, plain, exponent=exponent, terms=terms)
         return found
 
 
