@@ -133,6 +133,7 @@ class Supervisor:
 
     def _shut_in(self, entered_end, mapped):
         isolation, settings = self.isolation, self.settings
+        os.setsid()  # a signal to one's own group (kill 0, for there getppid is 0) must not reach the supervisor
         isolation.build_root(settings["shown"], settings["hidden"], settings["temporary_bytes"])
         if settings["privileged"]:
             isolation.new_user_namespace()

@@ -67,6 +67,11 @@ EARNS_NOTHING = {
     "a fork that answers twice": (
         answer(f"{BLOCKS}os.fork()\nreturn y * 0"), {Kind.WRONG, Kind.PROTOCOL}
     ),
+    "a signal to its whole group": (
+        answer("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nos.kill(0, signal.SIGTERM)\nos.kill(0, signal.SIGKILL)\n"
+               "return torch.zeros_like(x)"),
+        {Kind.WRONG, Kind.MEMORY_LIMIT},
+    ),
     "asynchronous code that never ends": (
         answer("import asyncio\nasync def ever():\n    while True: await asyncio.sleep(0)\nasyncio.run(ever())"),
         {Kind.TIME_LIMIT},
