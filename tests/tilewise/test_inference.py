@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tilewise import KVCache, attention, decode, inference
+from tilewise.parts import merge_attention
 from tilewise.testing import AttentionCase, compare
 
 BATCH, HEADS, H_KV, D, D_V = 2, 4, 2, 8, 6
@@ -120,6 +121,18 @@ def test_splits_copy_no_key_and_run_in_one_call(monkeypatch: pytest.MonkeyPatch)
     assert calls == [((BATCH * H_KV, 8, 4, D), *storages)]
 
 
+@pytest.mark.parametrize(("splits", "n_k", "parts"), [(1, 10, 1), (4, 10, 4), (6, 10, 5), (10, 10, 10), (99, 10, 10)])
+def test_there_are_never_more_splits_than_asked_for(
+    splits: int, n_k: int, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged = []
+    monkeypatch.setattr(
+        inference, "merge_attention", lambda o, lse: (merged.append(len(o)), merge_attention(o, lse))[1]
+    )
+    decode(*problem(1, n_k), splits=splits)
+    assert merged == [parts]
+
+
 def test_a_window_leaves_out_the_keys_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(inference, "attention", lambda q, k, v, **o: (seen.append(k.shape), attention(q, k, v, **o))[1])
@@ -196,9 +209,10 @@ def test_the_cache_keeps_its_dtype_and_works_across_inference_mode() -> None:
     cache = KVCache(1, 1, 4, capacity=1, dtype=torch.bfloat16)
     with torch.inference_mode():
         cache.append(*(2 * [torch.ones(1, 1, 3, 4, dtype=torch.bfloat16)]))
-    cache.append(*(2 * [torch.ones(1, 1, 2, 4, dtype=torch.bfloat16)]))
+    cache.rewind(1)
+    cache.append(*(2 * [torch.ones(1, 1, 2, 4, dtype=torch.bfloat16)]))  # into what was made in inference mode
     assert cache.k.dtype == cache.v.dtype == torch.bfloat16
-    assert cache.k.sum() == 20
+    assert cache.k.sum() == 12
 
 
 def test_decoding_from_an_empty_cache_gives_zeros() -> None:

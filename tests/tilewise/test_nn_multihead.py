@@ -280,6 +280,14 @@ def test_autocast_gives_torchs_dtype() -> None:
         assert compare(got.detach(), right.detach().double(), plain.detach().bfloat16()).ok
 
 
+def test_under_autocast_the_weights_of_a_query_still_sum_to_one() -> None:
+    theirs, ours = CASES[0].modules()
+    x = 6 * torch.randn(N_Q, BATCH, E, generator=generated())  # large scores, which bfloat16 would round by tenths
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        sums, plain = (module(x, x, x)[1].float().sum(dim=-1) for module in (ours, theirs))
+    assert compare(sums.bfloat16(), torch.ones_like(sums).double(), plain.bfloat16()).ok
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

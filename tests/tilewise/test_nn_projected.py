@@ -1,5 +1,6 @@
 """StandardAttention and FlashAttention: one module in two ways, with a context and a mask."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -75,6 +76,27 @@ def test_block_sizes_of_the_module_hold_unless_a_call_has_its_own(
     assert_same(flash, standard, drawn(BATCH, N, DIM), block_k=3)
     asked = [given for given in sizes if given]
     assert asked == [{"block_q": 4, "block_k": 6}, {"block_q": 4, "block_k": 3}]
+
+
+@pytest.mark.parametrize("module", pair(), ids=["standard", "flash"])
+def test_a_padded_key_is_as_if_it_were_not_there(module: StandardAttention) -> None:
+    x, context = drawn(BATCH, N, DIM), drawn(BATCH, M, DIM)
+    padded = module(x, context, MASKS["keys"])[1].detach()
+    shorter = module(x[1:2], context[1:2, :4])[0].detach()
+    wide = copy.deepcopy(module).double()
+    result = compare(padded, wide(x[1:2].double(), context[1:2, :4].double())[0].detach(), shorter)
+    assert result.ok, result
+
+
+def test_the_heads_lie_side_by_side_and_keys_come_before_values() -> None:
+    standard, _ = pair()
+    x = drawn(1, N, DIM)
+    q, kv = x @ standard.to_q.weight.T, x @ standard.to_kv.weight.T
+    q, k, v = (t.view(1, N, 4, 6).transpose(1, 2) for t in (q, kv[..., :24], kv[..., 24:]))
+    plain = torch.softmax(q @ k.mT * 6**-0.5, dim=-1) @ v
+    plain = plain.transpose(1, 2).reshape(1, N, 24) @ standard.to_out.weight.T
+    result = compare(standard(x).detach(), copy.deepcopy(standard).double()(x.double()).detach(), plain.detach())
+    assert result.ok, result
 
 
 def test_left_padding_and_causal_leak_no_later_key() -> None:
