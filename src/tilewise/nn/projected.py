@@ -93,7 +93,8 @@ class FlashAttention(StandardAttention):
 
     backend: as for `tilewise.attention`
     block_q, block_k: queries and keys in a tile, which change nothing but rounding; None leaves them to the backend.
-        `torch_fa1` and `torch_fa2` take any from 1; a backend that has no tiles raises BackendError.
+        `torch_fa1` and `torch_fa2` take any from 1, `triton` powers of two from 16; a backend that has no tiles raises
+        BackendError.
     """
 
     def __init__(
