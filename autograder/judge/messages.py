@@ -194,7 +194,7 @@ def ended(outcome: Outcome, source: str, seconds: float, memory_mib: int) -> Tex
             return Text(
                 en=f"What came back from `{name}` could not be read. Return plain tensors, and leave the judge's "
                 "files alone.",
-                zh=f"`{name}` 返回的内容无法读取。请只返回普通张量，并且不要动评测程序的文件。",
+                zh=f"`{name}` 返回的内容无法读取。请只返回普通张量，并且不要动评测器的文件。",
             )
         case End.SKIPPED:
             return not_run()

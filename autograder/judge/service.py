@@ -130,7 +130,7 @@ def _stays_root(obstacle: str) -> Text:
     return Text(
         en=f"The judge stays the user root, without root's capabilities: {obstacle}. Processes are not limited in "
         "number for root: let everybody read that, or start as another user",
-        zh=f"评判程序仍以 root 用户运行，但已放弃 root 的特权：{obstacle}。对 root 无法限制进程数："
+        zh=f"评测器仍以 root 用户运行，但已放弃 root 的特权：{obstacle}。对 root 无法限制进程数："
         "请让所有用户都能读取它，或者换一个普通用户来启动",
     )
 

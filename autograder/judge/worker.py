@@ -56,7 +56,7 @@ MOVING = frozenset(
 
 
 SWITCHED_OFF = torch.library.Library("aten", "IMPL")
-called_all_the_same = set()
+called_all_the_same: set[str] = set()
 
 
 class Refused(Exception):

@@ -33,7 +33,7 @@ def test_a_judge_without_a_sandbox_is_a_fault_with_which_the_course_can_be_taken
 
 
 def test_what_the_judge_remarks_on_is_passed_on() -> None:
-    remark = {"en": "the judge stays root", "zh": "评判程序仍以 root 运行"}
+    remark = {"en": "the judge stays root", "zh": "评测器仍以 root 运行"}
     finding = course.sandbox(Answers(rung={"name": "landlock", "remarks": [remark]}))
     assert finding.seen.en.endswith(f". {remark['en']}")
     assert finding.seen.zh.endswith(f"。{remark['zh']}")
