@@ -7,7 +7,6 @@ from typing import Any, Literal, TypedDict, Unpack, overload
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from tilewise import backends
 from tilewise.spec import Spec, Window, make_spec
@@ -128,7 +127,6 @@ class _Attention(torch.autograd.Function):
         return o, lse
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, do: Tensor | None, dlse: Tensor | None) -> tuple[Tensor | None, ...]:
         q, k, v, mask, o, lse = ctx.saved_tensors
         if do is None and dlse is None:
@@ -136,8 +134,38 @@ class _Attention(torch.autograd.Function):
         do = torch.zeros_like(o) if do is None else do
         spec = replace(ctx.spec, mask=mask)
         with torch.autocast(q.device.type, enabled=False):
-            dq, dk, dv, dmask = ctx.backend.backward(do, dlse, q, k, v, o, lse, spec, mask_grad=ctx.needs_input_grad[3])
-        return dq, dk, dv, dmask, None, None
+            gradients = _Gradients.apply(do, dlse, q, k, v, o, lse, spec, ctx.backend, ctx.needs_input_grad[3])
+        return *gradients, None, None
+
+
+class _Gradients(torch.autograd.Function):
+    """The backward pass as a step of its own, so that who differentiates it too is told that it cannot be.
+
+    Torch's `once_differentiable` says so only where do has a gradient: o.sum() would give zeros, in silence.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        do: Tensor,
+        dlse: Tensor | None,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        o: Tensor,
+        lse: Tensor,
+        spec: Spec,
+        backend: backends.Backend,
+        mask_grad: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        return backend.backward(do, dlse, q, k, v, o, lse, spec, mask_grad=mask_grad)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[None, ...]:
+        raise RuntimeError(
+            "tilewise.attention can be differentiated once, and its gradient was differentiated again; for second"
+            " derivatives take torch's scaled_dot_product_attention under sdpa_kernel(SDPBackend.MATH)"
+        )
 
 
 def explain_backend(q: Tensor, k: Tensor, v: Tensor, **options: Unpack[Options]) -> backends.Choice:

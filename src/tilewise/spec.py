@@ -6,7 +6,9 @@ Checked once, here, so that no backend needs to.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -96,12 +98,13 @@ def make_spec(
     """
     _check_tensors(q, k, v)
     left, right = _bounds(causal, window)
-    if softcap is not None and not (math.isfinite(softcap) and softcap > 0):
-        raise ValueError(f"softcap must be a finite number above 0, or None for no cap, got {softcap}")
-    if scale is not None and not math.isfinite(scale):
-        raise ValueError(f"scale must be a finite number, or None for 1/sqrt(D), got {scale}")
-    if not 0.0 <= dropout_p < 1.0:
-        raise ValueError(f"dropout_p must lie in [0, 1), got {dropout_p}")
+    if scale is not None:
+        _check_number("scale", scale, "or None, which means 1/sqrt(D)", math.isfinite)
+    if softcap is not None:
+        _check_number("softcap", softcap, "above 0, or None for no cap", lambda x: x > 0)
+    _check_number("dropout_p", dropout_p, "in [0, 1)", lambda x: 0 <= x < 1)
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator must be a torch.Generator or None, got {type(generator).__name__}")
     return Spec(
         scale=q.shape[-1] ** -0.5 if scale is None else float(scale),
         left=left,
@@ -119,6 +122,12 @@ def _check_tensors(q: Tensor, k: Tensor, v: Tensor) -> None:
     for name, x in named.items():
         if not isinstance(x, Tensor):
             raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}")
+        if x.is_nested or x.layout is not torch.strided:
+            nested = "a nested tensor; pad it, and hide the padding with a mask"
+            came = nested if x.is_nested else f"{x.layout}; give {name}.to_dense()"
+            raise TypeError(f"{name} must be a dense tensor, got {came}")
+        if x.is_meta:
+            raise ValueError(f"{name} must hold numbers, got a tensor on the device meta; give one on a CPU or a GPU")
         if x.ndim != 4:
             raise ValueError(f"{name} must have the shape (B, H, N, D), got {tuple(x.shape)}")
     if q.dtype not in DTYPES or not q.dtype == k.dtype == v.dtype:
@@ -130,7 +139,7 @@ def _check_tensors(q: Tensor, k: Tensor, v: Tensor) -> None:
         raise ValueError(f"q, k and v need the same batch size B, got {q.shape[0]}, {k.shape[0]} and {v.shape[0]}")
     if k.shape[1] != v.shape[1]:
         raise ValueError(f"k and v need the same number of heads, got {k.shape[1]} and {v.shape[1]}")
-    if (k.shape[1] and q.shape[1] % k.shape[1]) or (q.shape[1] and not k.shape[1]):
+    if bool(q.shape[1]) != bool(k.shape[1]) or (k.shape[1] and q.shape[1] % k.shape[1]):
         raise ValueError(
             f"q has {q.shape[1]} heads and k {k.shape[1]}: the heads of q must be a multiple of those of k"
             " (query head h reads head h // (H / H_kv))"
@@ -143,17 +152,30 @@ def _check_tensors(q: Tensor, k: Tensor, v: Tensor) -> None:
         raise ValueError(f"the head dimension D must be at least 1, got q of shape {tuple(q.shape)}")
 
 
+def _check_number(name: str, value: Any, expected: str, fits: Callable[[float], bool]) -> None:
+    """Raise unless value is a finite number that fits. A tensor is none: it might want a gradient, and gets none."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        remedy = f"; give {name}.item() where no gradient is wanted" if isinstance(value, Tensor) else ""
+        raise TypeError(f"{name} must be a finite number {expected}, got {type(value).__name__}{remedy}")
+    if not (math.isfinite(value) and fits(float(value))):
+        raise ValueError(f"{name} must be a finite number {expected}, got {value}")
+
+
 def _bounds(causal: bool, window: Window | None) -> tuple[int | None, int | None]:
     if not isinstance(causal, bool):
         raise TypeError(f"causal must be True or False, got {causal!r}")
     pair = window if isinstance(window, tuple) else (window, window)
-    if len(pair) != 2 or not all(side is None or (type(side) is int and side >= 0) for side in pair):
+    if len(pair) != 2 or not all(side is None or _counts(side) for side in pair):
         raise ValueError(
-            "window must be None, a number of keys on either side, or (left, right) with None for no bound,"
-            f" got {window!r}"
+            "window must be None, a whole number of keys for either side, or (left, right); no bound is None,"
+            f" not -1; got {window!r}"
         )
-    left, right = pair
+    left, right = (None if side is None else int(side) for side in pair)
     return left, (0 if causal else right)
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
 
 
 def _checked_mask(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
@@ -182,15 +204,18 @@ def _checked_slopes(slopes: Tensor, q: Tensor) -> Tensor:
         raise ValueError(
             f"alibi_slopes must be a tensor of shape (H,) = ({heads},) or (B, H) = {batch, heads}, got {came}"
         )
+    if not slopes.dtype.is_floating_point:
+        raise TypeError(f"alibi_slopes must be floating, got {slopes.dtype}; did you mean alibi_slopes.float()?")
     if slopes.requires_grad:
         raise ValueError(
             "alibi_slopes requires grad, but gets none here: pass alibi_slopes.detach(), or an additive mask"
         )
     if slopes.device != q.device:
         raise ValueError(f"alibi_slopes must lie on the device of q, {q.device}, got {slopes.device}")
-    return slopes.reshape(-1, heads).to(sum_dtype(q.dtype))
+    # A copy: autograd watches over what it saves, q, k, v and the mask, and not over what stands in a Spec.
+    return slopes.reshape(-1, heads).to(sum_dtype(q.dtype), copy=True)
 
 
 def _drawn_seed(generator: torch.Generator | None) -> int:
-    device = generator.device if generator is not None else None
+    device = generator.device if generator is not None else "cpu"
     return int(torch.randint(2**31, (1,), generator=generator, device=device))

@@ -149,7 +149,7 @@ def explain(q: Tensor, k: Tensor, v: Tensor, spec: Spec) -> Choice:
 
 def checked_name(name: str) -> str:
     """Give back the name of a backend, or "auto". Raises ValueError for any other."""
-    if name != "auto" and name not in _ENTRIES:
+    if not isinstance(name, str) or name not in ("auto", *_ENTRIES):
         raise ValueError(f"backend must be 'auto' or one of {', '.join(_ENTRIES)}, got {name!r}")
     return name
 

@@ -91,7 +91,7 @@ def _scores(q: Tensor, k: Tensor, spec: Spec) -> _Scores:
         distance = (position - torch.arange(n_k, device=q.device)).abs()
         s = s - spec.alibi_slopes[..., None, None] * distance
     if spec.mask is not None:
-        s = s.masked_fill(~spec.mask, -torch.inf) if spec.mask.dtype is torch.bool else s + spec.mask
+        s = s.masked_fill(~spec.mask, -torch.inf) if spec.mask.dtype is torch.bool else s + spec.mask.to(s.dtype)
     seen = spec.visible(range(n_q), range(n_k), n_q, n_k, q.device)
     return _Scores(capped, s.masked_fill(~seen, -torch.inf))
 
