@@ -1,0 +1,34 @@
+// What nvcc's keywords mean to an ordinary compiler.
+#pragma once
+
+#define __global__
+#define __device__
+#define __host__
+#define __managed__
+#define __grid_constant__
+#define __launch_bounds__(...)
+#define __align__(bytes) alignas(bytes)
+#define __forceinline__ inline __attribute__((always_inline))
+#define __noinline__ __attribute__((noinline))
+
+// A block never leaves the operating-system thread that runs it, so its static shared memory is thread-local storage.
+// Nothing else of a kernel file may be thread-local: the runtime takes the whole segment for shared memory.
+#define __shared__ static thread_local
+#define __constant__
+
+#if defined(__SANITIZE_THREAD__)
+#define TW_CHECKED true
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TW_CHECKED true
+#endif
+#endif
+#ifndef TW_CHECKED
+#define TW_CHECKED false
+#endif
+
+// The executor's own code: it may touch what a kernel may not, and is neither checked nor counted.
+#define TW_UNCHECKED __attribute__((no_sanitize("thread")))
+
+// Where the caller stands in the source, as the last two arguments of a function.
+#define TW_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()
