@@ -19,6 +19,7 @@ from autograder.course.reading import course_root, load_course
 from autograder.nbgrader_plugin import classroom
 from autograder.nbgrader_plugin.seeds import secret_seed
 from tests.attacks.everyone import everyone
+from tests.attacks.honest import COMPARED, honest
 from tests.attacks.inline import grade_inline
 from tests.attacks.roll import Submission
 from tests.autograder.nbgrader_plugin.gradebooks import db_url
@@ -66,7 +67,9 @@ def runs(course: Course, tmp_path_factory: pytest.TempPathFactory, worker_id: st
             root.mkdir()
             seed = _make(course, root)
             with ThreadPoolExecutor() as pool:
-                stock = pool.submit(grade_inline, root / "stock", course, seed)
+                chapter = course.chapter(CHAPTER)
+                compared = {s.student: s.hand_in.code for s in honest(course) if s.student in COMPARED}
+                stock = pool.submit(grade_inline, root / "stock", course, chapter, seed, compared)
                 graded = [pool.submit(_grade, root / _folder(way), command) for way, command in WAYS.items()]
                 for job in (*graded, stock):
                     job.result()

@@ -41,6 +41,8 @@ BREAKS = {
         "sum_not_rescaled": "growing_maximum state_after_each_tile very_negative large_logits masked_tiles",
     },
 }
+# Between them these try every other method of both exercises, every misconception, and nothing at all.
+COMPARED = ["blank", *(f"right-{n:02}" for n in range(0, EACH, 3)), *(f"wrong-{n:02}" for n in range(EACH))]
 OVER_THE_LIMIT = {"whole_row_at_once", "keeps_the_row"}
 
 
