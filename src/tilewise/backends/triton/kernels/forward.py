@@ -47,7 +47,7 @@ def forward_kernel(
             # Line 10: rescale what is summed so far, and add block j.
             acc = tl.dot(p.to(v_j.dtype), v_j, acc * alpha[:, None], input_precision="ieee")
             m_i = m_ij
-    seen = l_i > 0
+    seen = l_i != 0  # NaN has been seen, and has to be seen
     l_i = tl.where(seen, l_i, 1.0)
     store_rows(plane(o, b, h), o, start, n_q, acc / l_i[:, None], BLOCK_M, D_V, BLOCK_DV)
     natural = tl.where(seen, (m_i + tl.log2(l_i)) / LOG2_E, float("-inf"))
