@@ -121,8 +121,8 @@ def statuses() -> dict[str, Status]:
     found = {}
     for name, entry in _ENTRIES.items():
         reason = entry.here()
-        how = entry.how if isinstance(entry.how, str) else entry.how()
-        found[name] = Status(name, reason is None, reason or how)
+        said = reason or (entry.how if isinstance(entry.how, str) else entry.how())
+        found[name] = Status(name, reason is None, said)
     return found
 
 
