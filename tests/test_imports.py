@@ -40,6 +40,35 @@ def offenders(folder: Path, forbidden: set[str]) -> dict[str, set[str]]:
     return {file: names for file, names in found.items() if names}
 
 
+def crossing(folder: Path, package: str) -> dict[str, set[str]]:
+    """Map each file of each backend to the other backends that it imports. The package itself may name them all."""
+    files = [file for file in sorted(folder.rglob("*.py")) if file != folder / "__init__.py"]
+    backends = {file.relative_to(folder).parts[0].removesuffix(".py") for file in files}
+    found = {}
+    for file in files:
+        place = file.relative_to(folder)
+        if others := reached(file, package, folder) & backends - {place.parts[0].removesuffix(".py")}:
+            found[str(place)] = others
+    return found
+
+
+def reached(file: Path, package: str, folder: Path) -> set[str]:
+    """Name what a file takes out of a package: a of `import package.a.b`, `from package import a`, `from . import a`."""
+    names = []
+    above = [*package.split("."), *file.relative_to(folder).parts[:-1]]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start = above[: len(above) - node.level + 1] if node.level else []
+            source = ".".join([*start, *([node.module] if node.module else [])])
+            names += [f"{source}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names.append(node.value)  # import_module("package.a")
+    inside = [name.removeprefix(f"{package}.") for name in names if name.startswith(f"{package}.")]
+    return {name.split(".")[0] for name in inside}
+
+
 def imports_torch(module: str) -> bool:
     """Import a module in a fresh interpreter and say whether torch came along."""
     code = f"import sys, {module}; print('torch' in sys.modules)"
@@ -59,6 +88,34 @@ def test_the_scan_sees_an_import_inside_a_function(tmp_path: Path) -> None:
     (tmp_path / "deep" / "bad.py").write_text("def f():\n    from tilewise_lab.cli import main\n    return main\n")
     (tmp_path / "good.py").write_text("import tilewise\n")
     assert offenders(tmp_path, {"tilewise_lab"}) == {"deep/bad.py": {"tilewise_lab"}}
+
+
+def test_backends_never_import_one_another() -> None:
+    folder = SOURCES["tilewise"] / "backends"
+    assert list(folder.glob("*/*.py"))
+    assert crossing(folder, "tilewise.backends") == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import p.b",
+        "import p.b.deep",
+        "from p.b import forward",
+        "from p import b",
+        "from .. import b",
+        "from ..b import forward",
+        "from importlib import import_module; import_module('p.b')",
+        "def f():\n    from p.b import forward",
+    ],
+)
+def test_the_scan_sees_one_backend_reach_for_another(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "__init__.py").write_text("from p.a import other\nimport p\n")
+    (tmp_path / "a" / "kernels.py").write_text(line + "\n")
+    (tmp_path / "b.py").write_text("from p import shared_by_none\nfrom q.a import forward\n")
+    (tmp_path / "__init__.py").write_text("from p import a, b\n")
+    assert crossing(tmp_path, "p") == {"a/kernels.py": {"b"}}
 
 
 @pytest.mark.parametrize("kind", ["solution.py", "wrong/*.py", "right/*.py"])
