@@ -53,7 +53,7 @@ def crossing(folder: Path, package: str) -> dict[str, set[str]]:
 
 
 def reached(file: Path, package: str, folder: Path) -> set[str]:
-    """Name what a file takes out of a package: a of `import package.a`, `from package import a` or `from . import a`."""
+    """Name what a file takes out of a package: a, of `import package.a`, `from package import a`, `from . import a`."""
     names = []
     above = [*package.split("."), *file.relative_to(folder).parts[:-1]]
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
