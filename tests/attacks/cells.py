@@ -64,7 +64,8 @@ def _exhaustion(solution: str) -> dict[str, tuple[str, Outcome]]:
         ),
         "sleeper": (answer("time.sleep(10_000)"), nothing(Kind.TIME_LIMIT)),
         "memory-bomb": (
-            answer("held = []\nwhile True: held.append(torch.empty(1 << 26))"), nothing(Kind.MEMORY_LIMIT)
+            # Taken and not touched: to fill two GiB takes a busy machine longer than the class waits.
+            answer("held = []\nwhile True: held.append(bytes(1 << 28))"), nothing(Kind.MEMORY_LIMIT)
         ),
         "fork-bomb": (
             answer("while True:\n    try: os.fork()\n    except OSError: pass"),
