@@ -9,7 +9,9 @@
 #define __launch_bounds__(...)
 #define __align__(bytes) alignas(bytes)
 #define __forceinline__ inline __attribute__((always_inline))
-#define __noinline__ __attribute__((noinline))
+
+// The standard library writes __attribute__((__noinline__)): only an empty word serves there and before a function.
+#define __noinline__
 
 // A block never leaves the operating-system thread that runs it, so its static shared memory is thread-local storage.
 // Nothing else of a kernel file may be thread-local: the runtime takes the whole segment for shared memory.

@@ -13,7 +13,7 @@ enum class Order : int { none, memory };  // of all these, only __syncwarp order
 extern "C" {
 void tw_meet(unsigned mask, void* argument, tilewise::Combine combine, tilewise::Order order, const char* operation,
              const char* file, int line) noexcept;
-void tw_bad_source(unsigned source, unsigned mask) noexcept;
+void tw_bad_source(unsigned lane, unsigned source, unsigned mask) noexcept;
 unsigned tw_active_mask() noexcept;
 }
 
@@ -23,6 +23,7 @@ template <class T>
 struct Shuffle {
     T value, result;
     unsigned source;
+    bool must_be_there;
 };
 
 template <class T>
@@ -30,14 +31,17 @@ TW_UNCHECKED void shuffle_lanes(void* const* arguments, unsigned mask) {
     for (unsigned lane = 0; lane < 32; ++lane) {
         if (!(mask >> lane & 1)) continue;
         auto& mine = *static_cast<Shuffle<T>*>(arguments[lane]);
-        if (!(mask >> mine.source & 1)) return tw_bad_source(mine.source, mask);
-        std::memcpy(&mine.result, &static_cast<Shuffle<T>*>(arguments[mine.source])->value, sizeof(T));
+        bool there = mask >> mine.source & 1;
+        if (!there && mine.must_be_there) return tw_bad_source(lane, mine.source, mask);
+        // What CUDA leaves undefined is poison here: the ends of a chain of shuffles down may read it, and must not use it.
+        if (there) std::memcpy(&mine.result, &static_cast<Shuffle<T>*>(arguments[mine.source])->value, sizeof(T));
+        else std::memset(&mine.result, 0xff, sizeof(T));
     }
 }
 
 template <class T>
-T shuffle(unsigned mask, T value, unsigned source, const char* operation, const char* file, int line) {
-    Shuffle<T> mine{value, value, source & 31};
+T shuffle(unsigned mask, T value, unsigned source, bool must_be_there, const char* operation, const char* file, int line) {
+    Shuffle<T> mine{value, value, source & 31, must_be_there};
     tw_meet(mask, &mine, shuffle_lanes<T>, Order::none, operation, file, line);
     return mine.result;
 }
@@ -77,7 +81,7 @@ inline unsigned vote(unsigned mask, unsigned long long value, Combine combine, c
 template <class T>
 T __shfl_sync(unsigned mask, T value, int source, int width = 32, TW_HERE) {
     unsigned first = tw_identity()->lane & ~unsigned(width - 1);
-    return tilewise::shuffle(mask, value, first + (unsigned(source) & unsigned(width - 1)), "__shfl_sync", file, line);
+    return tilewise::shuffle(mask, value, first + (unsigned(source) & unsigned(width - 1)), true, "__shfl_sync", file, line);
 }
 
 template <class T>
@@ -85,21 +89,21 @@ T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32, TW_HERE
     unsigned lane = tw_identity()->lane, source = lane ^ unsigned(lane_mask);
     // A lane may read from groups before its own, not from those after it.
     bool inside = source < ((lane & ~unsigned(width - 1)) + unsigned(width));
-    return tilewise::shuffle(mask, value, inside ? source : lane, "__shfl_xor_sync", file, line);
+    return tilewise::shuffle(mask, value, inside ? source : lane, true, "__shfl_xor_sync", file, line);
 }
 
 template <class T>
 T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, TW_HERE) {
     unsigned lane = tw_identity()->lane;
     bool inside = (lane & unsigned(width - 1)) + delta < unsigned(width);
-    return tilewise::shuffle(mask, value, inside ? lane + delta : lane, "__shfl_down_sync", file, line);
+    return tilewise::shuffle(mask, value, inside ? lane + delta : lane, false, "__shfl_down_sync", file, line);
 }
 
 template <class T>
 T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, TW_HERE) {
     unsigned lane = tw_identity()->lane;
     bool inside = (lane & unsigned(width - 1)) >= delta;
-    return tilewise::shuffle(mask, value, inside ? lane - delta : lane, "__shfl_up_sync", file, line);
+    return tilewise::shuffle(mask, value, inside ? lane - delta : lane, false, "__shfl_up_sync", file, line);
 }
 
 inline unsigned __ballot_sync(unsigned mask, int predicate, TW_HERE) {
