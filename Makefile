@@ -2,17 +2,21 @@
 # make setup           the set-up alone: .venv with the `tilewise` command in .venv/bin
 # make check           what takes seconds: format, lint, types, generated files in step, changed chapters
 # make test            set up, then every test
+# make gpu-check       on a machine with a GPU: every case of the library, compiled, against float64
+# make gpu-bench       there too: times against PyTorch's flash attention      ARGS=--sweep   and of other tiles
 #
 # PYTHON=python3.12                                       choose the interpreter (3.11 to 3.13)
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu        a smaller PyTorch, without CUDA
 # JOBS=4                                                  test processes (2)      BASE=main   what "changed" is against
+# GPU_PYTHON=python3                                      what has PyTorch for the GPU (.venv/bin/python)
 
 lang ?= en
 JOBS ?= 2
 BASE ?= HEAD
 BIN := .venv/bin
+GPU_PYTHON ?= $(BIN)/python
 
-.PHONY: learn setup check test
+.PHONY: learn setup check test gpu-check gpu-bench
 
 learn: setup
 	@$(BIN)/tilewise learn --lang $(lang)
@@ -35,3 +39,10 @@ test: setup
 	@bash scripts/debian.sh chromium fonts-noto-cjk
 	$(BIN)/pytest -n $(JOBS) -m "not browser"
 	$(BIN)/pytest -m browser
+
+gpu-check:
+	@$(GPU_PYTHON) -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "gpu-check: PyTorch finds no GPU here, so nothing was checked")'
+	PYTHONPATH=src:. $(GPU_PYTHON) -m pytest -n $(JOBS) tests/tilewise/test_on_gpu.py
+
+gpu-bench:
+	PYTHONPATH=src:. $(GPU_PYTHON) -m benchmarks.gpu $(ARGS)
