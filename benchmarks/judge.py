@@ -123,6 +123,11 @@ def percentile(seconds: Sequence[float], share: float) -> float:
     return sorted(seconds)[max(0, math.ceil(share * len(seconds)) - 1)]
 
 
+def spread(seconds: Sequence[float]) -> list[str]:
+    """Give the least, which other programs disturb least, the median and the 95th percentile."""
+    return [f"{number:.2f}" for number in (min(seconds), statistics.median(seconds), percentile(seconds, 0.95))]
+
+
 def memory(kernel: int) -> dict[str, float]:
     """Give the MiB (PSS: shared pages in parts) of the kernel and of what descends from it, by role."""
     found: dict[str, float] = defaultdict(float)
@@ -221,12 +226,11 @@ def report_timings(exercises: Sequence[Exercise], rounds: int) -> list[Timing]:
         kernel.answer(exercises[0], next(answers(exercises[0]))[1])
         isolation = kernel.run(f"print(verdict({exercises[0].id!r}).rung)")[1].strip()
         print(f"\n## Warm checks ({rounds} of each; isolation: {isolation})\n")
-        print(header("exercise", "answer", "verdict", "median s", "p95 s"), flush=True)
+        print(header("exercise", "answer", "verdict", "least s", "median s", "p95 s"), flush=True)
         for exercise in exercises:
             for timing in timings(kernel, exercise, rounds):
                 found.append(timing)
-                median, high = statistics.median(timing.seconds), percentile(timing.seconds, 0.95)
-                print(row(timing.exercise, timing.answer, timing.verdict, f"{median:.2f}", f"{high:.2f}"), flush=True)
+                print(row(timing.exercise, timing.answer, timing.verdict, *spread(timing.seconds)), flush=True)
         held = memory(kernel.pid)
         print(f"\n## Memory after these checks (PSS)\n\n{header('process', 'MiB')}")
         for role, mib in held.items():
@@ -240,14 +244,13 @@ def report_timings(exercises: Sequence[Exercise], rounds: int) -> list[Timing]:
 
 
 def report_summary(found: Sequence[Timing]) -> None:
-    print(f"\n## Together\n\n{header('exercise', 'right: median s', 'p95 s', 'wrong: median s', 'p95 s')}")
+    print(f"\n## Together\n\n{header('exercise', 'answers', 'least s', 'median s', 'p95 s')}")
     for exercise in dict.fromkeys(timing.exercise for timing in found):
-        right, wrong = (
-            [s for t in found if t.exercise == exercise and (t.answer == "right") is is_right for s in t.seconds]
-            for is_right in (True, False)
-        )
-        numbers = [f(seconds) for seconds in (right, wrong) for f in (statistics.median, lambda s: percentile(s, 0.95))]
-        print(row(exercise, *(f"{number:.2f}" for number in numbers)))
+        for answer, is_right in (("right", True), ("wrong", False)):
+            of_all = [
+                s for t in found if t.exercise == exercise and (t.answer == "right") is is_right for s in t.seconds
+            ]
+            print(row(exercise, answer, *spread(of_all)))
 
 
 def main() -> None:

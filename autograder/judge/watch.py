@@ -129,7 +129,7 @@ class Watch:
 
     def _memory_over(self, now: Look) -> Overrun | None:
         """Compare memory with the limit: first what cannot be too low, and exactly only where that is over."""
-        self._most_held = max(self._most_held, now.anonymous - self._fresh.anonymous)
+        self._most_held = max(self._most_held, now.anonymous + now.files - self._fresh.anonymous)
         if sum(now.resident.values()) + now.files - sum(self._fresh.resident.values()) <= self._memory:
             return None
         held = exact_bytes(list(now.resident)) + now.files - self._fresh.anonymous

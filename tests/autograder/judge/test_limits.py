@@ -74,10 +74,10 @@ def test_files_in_memory_count_as_memory_where_they_can_be_made(quick: Judge) ->
     source = """
         import os
         def twice(x, shift):
-            files = []
+            files, piece = [], bytes(1 << 20)
             while True:
                 files.append(os.memfd_create("hoard"))
-                for _ in range(15): os.write(files[-1], bytes(1 << 20))
+                for _ in range(15): os.write(files[-1], piece)
                 if len(files) == 60:
                     while True: os.sched_yield()
         """

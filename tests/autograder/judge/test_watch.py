@@ -167,6 +167,16 @@ def test_memory_files_count_as_memory(exact: list[int]) -> None:
     assert over.end is End.OUT_OF_MEMORY
 
 
+def test_files_in_memory_fill_it_too() -> None:
+    filled = [
+        Look(n, Wish.RUN, {WORKER: float(n)}, float(n), 0.0, {100: 50 * MIB}, 50 * MIB, files=90 * MIB)
+        for n in range(9)
+    ]
+    scene = Scene(FRESH, *filled)
+    overruns = [over for _ in range(9) if (over := scene.ask())]
+    assert overruns[0].end is End.OUT_OF_MEMORY
+
+
 @pytest.mark.parametrize(("held", "end"), [(140, End.OUT_OF_MEMORY), (60, End.TOO_SLOW)])
 def test_who_runs_out_of_time_with_the_memory_full_ran_out_of_memory(held: int, end: End) -> None:
     """A loop that swallows MemoryError gives some of it back, and takes it again."""
