@@ -21,6 +21,7 @@ _HOME = {
     "merge_attention": "parts",
     "KVCache": "inference",
     "decode": "inference",
+    "compile_cuda_extension": "backends.cuda.build",
 }
 
 _MODULES = ("backends", "nn")

@@ -73,12 +73,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Entry:
-    """how: how it runs.   here: why it cannot on this machine, or None.   fits: why it cannot do one call, or None."""
+    """how: how it runs.   here: why it cannot on this machine, or None.   fits: why it cannot do one call, or None.
+    waits: why "auto" does not take it yet, or None."""
 
     module: str
     how: str | Callable[[], str]
     here: Callable[[], str | None]
     fits: Callable[[Tensor, Tensor, Spec], str | None] = lambda q, v, spec: None
+    waits: Callable[[], str | None] = lambda: None
 
 
 def _always() -> str | None:
@@ -103,16 +105,47 @@ def _triton_fits(q: Tensor, v: Tensor, spec: Spec) -> str | None:
     return cast(str | None, import_module("tilewise.backends.triton").cannot(q, v, spec))
 
 
+def _cuda_how() -> str:
+    return cast(str, import_module("tilewise.backends.cuda").how())
+
+
+def _cuda_here() -> str | None:
+    return cast(str | None, import_module("tilewise.backends.cuda").here())
+
+
+def _cuda_fits(q: Tensor, v: Tensor, spec: Spec) -> str | None:
+    return cast(str | None, import_module("tilewise.backends.cuda").cannot(q, v, spec))
+
+
+def _cuda_waits() -> str | None:
+    return cast(str | None, import_module("tilewise.backends.cuda").not_yet())
+
+
+def _cuda_cpu_here() -> str | None:
+    return cast(str | None, import_module("tilewise.backends.cuda.on_cpu").here())
+
+
+def _cuda_cpu_fits(q: Tensor, v: Tensor, spec: Spec) -> str | None:
+    return cast(str | None, import_module("tilewise.backends.cuda.on_cpu").cannot(q, v, spec))
+
+
 _ENTRIES = {
     "reference": _Entry("tilewise.backends.reference", "plain PyTorch, the whole matrix of scores in hand", _always),
     "torch_fa1": _Entry("tilewise.backends.torch_fa1", "PyTorch, tile by tile, FlashAttention's loop order", _always),
     "torch_fa2": _Entry("tilewise.backends.torch_fa2", "PyTorch, tile by tile, FlashAttention-2's loop order", _always),
     "triton": _Entry("tilewise.backends.triton", _triton_how, _triton_here, _triton_fits),
     "cpp": _Entry("tilewise.backends.cpp", "C++ for the processor", _coming),
-    "cuda": _Entry("tilewise.backends.cuda", "CUDA C++ on a GPU", _coming),
-    "cuda_cpu": _Entry("tilewise.backends.cuda_cpu", "CUDA C++ executed on the processor", _coming),
+    "cuda": _Entry("tilewise.backends.cuda", _cuda_how, _cuda_here, _cuda_fits, _cuda_waits),
+    "cuda_cpu": _Entry(
+        "tilewise.backends.cuda.on_cpu",
+        "the kernels of cuda, executed on the processor: slow, for reading and testing them",
+        _cuda_cpu_here,
+        _cuda_cpu_fits,
+    ),
 }
-_ON_GPU = ("triton", "torch_fa2")
+# "cuda" comes after "triton", and only once its kernels are compiled: no call should wait for a compiler unasked.
+# Nobody who asks for the best wants kernels executed on a CPU, so "cuda_cpu" is in neither list.
+_ON_GPU = ("triton", "cuda", "torch_fa2")
 _ON_CPU = ("torch_fa2",)
 
 
@@ -140,7 +173,7 @@ def explain(q: Tensor, k: Tensor, v: Tensor, spec: Spec) -> Choice:
     """Make the choice of "auto"."""
     refused: dict[str, str] = {}
     for name in _ON_GPU if q.is_cuda else _ON_CPU:
-        reason = _refusal(name, q, v, spec)
+        reason = _refusal(name, q, v, spec) or _ENTRIES[name].waits()
         if reason is None:
             return Choice(name, refused)
         refused[name] = reason
