@@ -26,7 +26,7 @@ from tilewise.cuda_on_cpu.toolchain import (
 )
 
 PLAIN = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
-# Optimised as far as counts need, for what is kept in registers is no access, but a float4 stays one access of 16 bytes.
+# As far as counts need: what is kept in registers is no access, but a float4 stays one access of 16 bytes.
 CHECKED = (
     "-O1",
     "-fno-tree-sra",
@@ -97,7 +97,7 @@ def compile(
             _unit(source, text, file, launched),
             compiler=compiler,
             flags=[*flags, "-include", "tilewise_cuda.h"],
-            link=[str(runtime), "-Wl,-Bsymbolic", "-lm", *(WRAPPED if checked else ())],
+            link=[str(runtime), "-Wl,-Bsymbolic", "-lm", "-Wl,--wrap=__assert_fail", *(WRAPPED if checked else ())],
             depends=[*depends, *own_files(INCLUDE)],
             cache=cache,
             stem=Path(file).stem,

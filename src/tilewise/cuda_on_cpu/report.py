@@ -62,8 +62,8 @@ class Counts:
     """What the threads of some launches moved; of a checked build only.
 
     A request is one instruction of one warp. Bytes are those that threads asked for; a request to global memory moves
-    whole sectors of 32 bytes. Bank conflicts are the turns of the 32 banks of shared memory beyond those that the width of
-    an access needs. Atomic operations are counted apart from loads and stores.
+    whole sectors of 32 bytes. Bank conflicts are the turns of the 32 banks of shared memory beyond those that the width
+    of an access needs. Atomic operations are counted apart from loads and stores.
     """
 
     global_load_bytes: int = 0

@@ -6,6 +6,7 @@
 // Everything else is plain CUDA C++.
 #pragma once
 
+#include <cassert>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>

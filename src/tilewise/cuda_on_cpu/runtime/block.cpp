@@ -32,24 +32,45 @@ Room::~Room() {
     if (dynamic_shared) munmap(dynamic_shared - shared_margin, most_shared_bytes + 2 * shared_margin);
 }
 
-static void give_way(Thread& thread) {
+// -> the first of these lanes at or after `lane`, going round
+static unsigned lane_from(unsigned lanes, unsigned lane) {
+    unsigned later = lane < lanes_of_warp ? lanes & ~0u << lane : 0;
+    return unsigned(__builtin_ctz(later ? later : lanes));
+}
+
+void give_way(Thread& thread) {
+    thread.block->warps[thread.warp()].next = thread.identity.lane + 1;
     switch_fiber(thread.fiber, thread.block->scheduler);
+}
+
+void wait_in(Thread& thread, State state) {
+    Block& block = *thread.block;
+    Warp& warp = block.warps[thread.warp()];
+    thread.state = state;
+    warp.ready &= ~(1u << thread.identity.lane);
+    if (!warp.ready) {
+        switch_fiber(thread.fiber, block.scheduler);
+    } else {
+        // Straight to the next lane: going by the scheduler would take two switches.
+        current = block.lane_or_null(thread.warp(), lane_from(warp.ready, thread.identity.lane + 1));
+        switch_fiber(thread.fiber, current->fiber);
+    }
+    thread.state = State::running;
 }
 
 static void thread_main() {
     Thread& me = *current;
     me.block->launch->run_thread(me.block->launch->arguments);
-    me.state = State::finished;
     ++me.block->finished;
-    give_way(me);
-    __builtin_unreachable();  // nobody goes on with a finished thread
+    wait_in(me, State::finished);
+    __builtin_unreachable();  // nobody makes a finished thread ready
 }
 
 void abandon_block() {
     Thread& me = *current;
     me.block->stopped = true;
-    give_way(me);
-    __builtin_unreachable();
+    switch_fiber(me.fiber, me.block->scheduler);
+    __builtin_unreachable();  // nobody goes on in a stopped block
 }
 
 static void place_thread(Block& block, Room& room, unsigned number) {
@@ -64,32 +85,26 @@ static void place_thread(Block& block, Room& room, unsigned number) {
     thread->block = &block;
     thread->stack = stack;
     thread->number = number;
-    thread->state = State::ready;
+    thread->state = State::running;
     thread->knows[thread->identity.lane] = 1;
     block.threads[number] = thread;
     prepare(thread->fiber, stack, static_cast<size_t>(reinterpret_cast<char*>(thread) - stack), thread_main);
 }
 
-static void run_thread(Block& block, Thread& thread) {
-    current = &thread;
-    switch_fiber(block.scheduler, thread.fiber);
+// Let the lanes of a warp take turns until all of them wait, or one gives way. -> whether any ran
+static bool run_warp(Block& block, unsigned number) {
+    Warp& warp = block.warps[number];
+    if (!warp.ready) return false;
+    current = block.lane_or_null(number, lane_from(warp.ready, warp.next));
+    switch_fiber(block.scheduler, current->fiber);
     current = nullptr;
+    return true;
 }
 
-// Let the lanes of a warp take turns until all of them wait. -> whether any ran
-static bool run_warp(Block& block, unsigned warp) {
-    unsigned first = warp * lanes_of_warp, last = min(first + lanes_of_warp, block.thread_count);
-    bool ran = false;
-    for (bool again = true; again;) {
-        again = false;
-        for (unsigned number = first; number < last; ++number) {
-            if (block.threads[number]->state != State::ready) continue;
-            run_thread(block, *block.threads[number]);
-            if (block.stopped) return true;
-            again = ran = true;
-        }
-    }
-    return ran;
+static void begin_warp(Block& block, unsigned number) {
+    unsigned lanes = min(block.thread_count - number * lanes_of_warp, lanes_of_warp);
+    block.warps[number].ready = lanes == lanes_of_warp ? ~0u : (1u << lanes) - 1;
+    block.warps[number].expected = block.warps[number].next = 0;
 }
 
 static void open_barrier(Block& block) {
@@ -98,7 +113,10 @@ static void open_barrier(Block& block) {
     block.waiting = 0;
     ++block.epoch;
     if (block.checker) block.checker->lanes_are_level(block);
-    for (unsigned i = 0; i < block.thread_count; ++i) block.threads[i]->state = State::ready;
+    for (unsigned i = 0; i < block.thread_count; ++i) {
+        block.threads[i]->state = State::running;
+        block.warps[i / lanes_of_warp].ready |= 1u << i % lanes_of_warp;
+    }
 }
 
 // Nobody can run: a lane that has returned is excused from a __syncwarp(); anything else is a fault and stops the block.
@@ -121,7 +139,7 @@ void run_block(Block& block, Room& room) {
     std::memset(block.dynamic_shared, 0xff, block.launch->shared_bytes);
     if (block.static_bytes) std::memset(block.static_shared, 0xff, block.static_bytes);
     for (unsigned i = 0; i < block.thread_count; ++i) place_thread(block, room, i);
-    for (unsigned warp = 0; warp < block.warp_count(); ++warp) block.warps[warp].expected = 0;
+    for (unsigned warp = 0; warp < block.warp_count(); ++warp) begin_warp(block, warp);
     while (!block.stopped && block.finished < block.thread_count) {
         bool ran = false;
         for (unsigned warp = 0; warp < block.warp_count() && !block.stopped; ++warp) ran |= run_warp(block, warp);
@@ -148,8 +166,7 @@ int tw_barrier(int predicate, const char* file, int line) noexcept {
     if (block.waiting) check_same_barrier(block, me);
     ++block.waiting;
     block.predicates += predicate != 0;
-    me.state = State::at_barrier;
-    give_way(me);
+    wait_in(me, State::at_barrier);
     return block.predicates_of_last;
 }
 

@@ -17,7 +17,7 @@ struct Place {
     const void* code = nullptr;
 };
 
-enum class State { ready, at_warp, at_barrier, finished };
+enum class State { running, at_warp, at_barrier, finished };
 
 struct Block;
 
@@ -31,7 +31,6 @@ struct Thread {
     Place waits_at;
     const char* operation;  // what it waits in
     unsigned mask;
-    void* argument;
     Order order;
     unsigned atomics;  // since it last gave way
     bool fenced;       // its last atomic came after a __threadfence()
@@ -43,12 +42,14 @@ struct Thread {
 struct Meeting {
     unsigned mask = 0, arrived = 0;
     Thread* first = nullptr;
-    void* arguments[lanes_of_warp];
 };
 
 struct Warp {
+    unsigned ready = 0;     // the lanes that can run
     unsigned expected = 0;  // the lanes of all meetings that have begun
+    unsigned next = 0;      // the lane whose turn it is when the scheduler comes by
     Meeting meetings[lanes_of_warp];
+    void* arguments[lanes_of_warp];  // what each lane brought to its meeting
 };
 
 class Checker;
@@ -91,6 +92,12 @@ constexpr size_t most_shared_bytes = 227 * 1024, usual_shared_bytes = 48 * 1024;
 
 // Run one block to its end, or until a fault stops it.
 void run_block(Block& block, Room& room);
+
+// Let somebody else run, and come back once this thread is ready and its turn comes.
+void give_way(Thread& thread);
+
+// The same for a thread that waits: its lane is not ready until somebody makes it so.
+void wait_in(Thread& thread, State state);
 
 // Leave a kernel for good: its block stops where it stands.
 [[noreturn]] void abandon_block();

@@ -79,6 +79,14 @@ void* __wrap_memmove(void* to, const void* from, size_t bytes) {
     return std::memmove(to, from, bytes);
 }
 
+// An assert() in a kernel names its thread instead of ending the process; the linker sends it here in every build.
+void __wrap___assert_fail(const char* condition, const char* file, unsigned line, const char* function) {
+    if (!current) __assert_fail(condition, file, line, function);
+    char message[256];
+    std::snprintf(message, sizeof message, "assert(%s) failed", condition);
+    tw_trap(message, file, int(line));
+}
+
 // What GCC and clang pass on, as far as it is read here.
 struct ArrayType {
     std::uint16_t kind, info;

@@ -39,8 +39,7 @@ static void check_same_operation(const Thread& me, const Thread& first) {
 }
 
 static void close_meeting(Block& block, unsigned warp_number, Meeting& meeting) {
-    for (unsigned lane = 0; lane < lanes_of_warp; ++lane)
-        if (meeting.arrived >> lane & 1) block.lane_or_null(warp_number, lane)->state = State::ready;
+    block.warps[warp_number].ready |= meeting.arrived;
     block.warps[warp_number].expected &= ~meeting.mask;
     meeting.arrived = 0;
 }
@@ -99,13 +98,12 @@ void tw_meet(unsigned mask, void* argument, Combine combine, Order order, const 
         warp.expected |= me.mask;
     }
     meeting.arrived |= 1u << me.identity.lane;
-    meeting.arguments[me.identity.lane] = argument;
+    warp.arguments[me.identity.lane] = argument;
     if (meeting.arrived != meeting.mask) {
-        me.state = State::at_warp;
-        switch_fiber(me.fiber, block.scheduler);
+        wait_in(me, State::at_warp);
         return;
     }
-    if (combine) combine(meeting.arguments, meeting.mask);
+    if (combine) combine(warp.arguments, meeting.mask);
     if (block.checker) block.checker->lanes_met(block, me.warp(), meeting.mask, order == Order::memory);
     close_meeting(block, me.warp(), meeting);
 }

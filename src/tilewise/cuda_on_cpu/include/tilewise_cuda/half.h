@@ -3,7 +3,7 @@
 
 namespace tilewise {
 
-#if defined(__FLT16_MANT_DIG__)
+#if defined(__FLT16_MANT_DIG__) && !defined(TW_SOFTWARE_HALF)
 
 inline std::uint16_t half_bits(float x) { return bits_as<std::uint16_t>(static_cast<_Float16>(x)); }
 inline float half_value(std::uint16_t bits) { return static_cast<float>(bits_as<_Float16>(bits)); }

@@ -41,7 +41,3 @@ inline void __threadfence_block() { tw_fence(); }
 inline void __threadfence_system() { tw_fence(); }
 inline void __nanosleep(unsigned) { tw_pause(); }
 inline void __trap(TW_HERE) { tw_trap("__trap()", file, line); }
-
-// An assert in a kernel names its thread instead of ending the process.
-#undef assert
-#define assert(condition) ((condition) ? void() : tw_trap("assert(" #condition ")", __FILE__, __LINE__))

@@ -1,0 +1,160 @@
+// What CUDA C++ the executor understands; each kernel writes what a test can compute by itself.
+#include "tilewise_cuda.h"
+
+__constant__ float table[4];
+
+extern "C" int read_constants(const float* values, float* y);
+__global__ void copy_table(float* y) { y[threadIdx.x] = table[threadIdx.x]; }
+extern "C" int read_constants(const float* values, float* y) {
+    cudaError_t error = cudaMemcpyToSymbol(table, values, sizeof table);
+    if (error != cudaSuccess) return error;
+    TW_LAUNCH(copy_table, 1, 4, 0, nullptr)(y);
+    return cudaGetLastError();
+}
+
+// y[block][thread] = who I am, as one number
+__global__ void where_am_i(int* y) {
+    int block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+    int thread = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
+    int threads = blockDim.x * blockDim.y * blockDim.z;
+    y[block * threads + thread] = threadIdx.x + 10 * threadIdx.y + 100 * threadIdx.z + 1000 * block;
+}
+
+// y: 9 rows of 32
+__global__ void warp_operations(int* y) {
+    const unsigned all = 0xffffffffu;
+    int lane = threadIdx.x;
+    y[0 * 32 + lane] = __shfl_sync(all, lane, 5);
+    y[1 * 32 + lane] = __shfl_sync(all, lane, 3, 8);
+    y[2 * 32 + lane] = __shfl_xor_sync(all, lane, 6);
+    y[3 * 32 + lane] = __shfl_up_sync(all, lane, 2, 16);
+    y[4 * 32 + lane] = __shfl_down_sync(all, lane, 2, 16);
+    y[5 * 32 + lane] = __ballot_sync(all, lane % 3 == 0);
+    y[6 * 32 + lane] = __any_sync(all, lane == 7) + 2 * __all_sync(all, lane < 31) + 4 * __all_sync(all, lane < 32);
+    y[7 * 32 + lane] = __match_any_sync(all, lane / 8);
+    // Two halves of a warp, each with its own mask, at the same time.
+    unsigned half_mask = lane < 16 ? 0x0000ffffu : 0xffff0000u;
+    int value = lane;
+    for (int step = 8; step > 0; step /= 2) value += __shfl_xor_sync(half_mask, value, step);
+    y[8 * 32 + lane] = value;
+}
+
+// y: 3 numbers of a block of 64
+__global__ void block_votes(int* y) {
+    int count = __syncthreads_count(threadIdx.x % 2 == 0);
+    int all = __syncthreads_and(threadIdx.x < 64), any = __syncthreads_or(threadIdx.x == 64);
+    if (threadIdx.x == 0) y[0] = count, y[1] = all, y[2] = any;
+}
+
+// y: 10 integers, f: 2 floats; they begin as the test says
+__global__ void atomics(int* y, unsigned* u, float* f) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    atomicAdd(&y[0], 1);
+    atomicSub(&y[1], 1);
+    atomicMax(&y[2], i);
+    atomicMin(&y[3], -i);
+    atomicAnd(&y[4], ~(1 << i % 8));
+    atomicOr(&y[5], 1 << i % 8);
+    atomicXor(&y[6], i);
+    atomicInc(&u[0], 9);
+    atomicCAS(&y[7], 0, i + 1);
+    atomicExch(&y[8], 7);
+    atomicAdd(&f[0], 0.5f);
+}
+
+// A lock that threads of one block take in turn: who spins must let the holder run.
+__global__ void lock(int* held, int* count) {
+    for (bool done = false; !done;) {
+        if (atomicCAS(held, 0, 1) != 0) continue;
+        atomicAdd(count, 1);
+        atomicExch(held, 0);
+        done = true;
+    }
+}
+
+// y = the half nearest to x, as bits; z = the float that those bits mean
+__global__ void round_to_half(const float* x, unsigned short* y, float* z, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    __half rounded = __float2half(x[i]);
+    y[i] = __half_as_ushort(rounded);
+    z[i] = __half2float(rounded);
+}
+
+// y: 6 rows of n
+__global__ void half_arithmetic(const __half* a, const __half* b, __half* y, int n) {
+    int i = threadIdx.x;
+    y[0 * n + i] = a[i] + b[i];
+    y[1 * n + i] = __hmul(a[i], b[i]);
+    y[2 * n + i] = __hfma(a[i], b[i], a[i]);
+    y[3 * n + i] = __hmax(a[i], b[i]);
+    half2 both = __halves2half2(a[i], b[i]);
+    both = __hadd2(both, __float2half2_rn(1.0f));
+    y[4 * n + i] = __low2half(both);
+    y[5 * n + i] = __high2half(both);
+}
+
+struct Sizes {
+    int rows, columns;
+    const float* data;
+};
+__global__ void sum_of(Sizes sizes, float* y) {
+    float sum = 0.0f;
+    for (int i = 0; i < sizes.rows * sizes.columns; ++i) sum += sizes.data[i];
+    *y = sum;
+}
+
+// A whole program of the runtime's calls: memory of its own, a struct by value, events, attributes.
+extern "C" int whole_program(const float* x, float* y, int n) {
+    float *device_x, *device_y, milliseconds = -1.0f;
+    cudaEvent_t start, end;
+    cudaEventCreate(&start);
+    cudaEventCreate(&end);
+    if (cudaMalloc(&device_x, n * sizeof(float)) || cudaMalloc(&device_y, sizeof(float))) return cudaErrorMemoryAllocation;
+    cudaMemcpy(device_x, x, n * sizeof(float), cudaMemcpyHostToDevice);
+    cudaMemset(device_y, 0, sizeof(float));
+    cudaFuncSetAttribute(sum_of, cudaFuncAttributeMaxDynamicSharedMemorySize, 64 * 1024);
+    cudaEventRecord(start);
+    TW_LAUNCH(sum_of, 1, 1, 64 * 1024, nullptr)(Sizes{1, n, device_x}, device_y);
+    cudaEventRecord(end);
+    cudaEventSynchronize(end);
+    cudaEventElapsedTime(&milliseconds, start, end);
+    cudaMemcpy(y, device_y, sizeof(float), cudaMemcpyDeviceToHost);
+    cudaEventDestroy(start);
+    cudaEventDestroy(end);
+    cudaFree(device_x);
+    cudaFree(device_y);
+    cudaError_t error = cudaDeviceSynchronize();
+    return error != cudaSuccess ? int(error) : milliseconds >= 0.0f ? 0 : -1;
+}
+
+// y = what unwritten shared memory holds
+__global__ void read_poison(float* y) {
+    __shared__ float s[32];
+    TW_DYNAMIC_SHARED(float, d);
+    y[threadIdx.x] = s[threadIdx.x];
+    y[32 + threadIdx.x] = d[threadIdx.x];
+    s[threadIdx.x] = d[threadIdx.x] = 1.0f;
+}
+
+// A lane that has returned is excused from a __syncwarp().
+__global__ void syncwarp_after_return(float* y, int n) {
+    int i = threadIdx.x;
+    if (i >= n) return;
+    y[i] = 1.0f;
+    __syncwarp();
+    y[32 + i] = y[(i + 1) % n];
+}
+
+namespace hidden {
+__global__ void in_a_namespace(float* y) { *y = 1.0f; }
+}  // namespace hidden
+
+#ifdef NEVER_DEFINED
+__global__ void left_out(Missing* y) { *y = 1.0f; }
+#endif
+
+template <class T>
+__global__ void a_template(T* y) { *y = T(1); }
+
+__global__ void __launch_bounds__(128, 2) after_the_hidden(float* __restrict__ y /* one number */, int n) { *y = float(n); }
