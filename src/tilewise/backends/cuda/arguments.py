@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import Structure, c_float, c_int, c_int64, c_uint, c_void_p
+from ctypes import Array, Structure, c_float, c_int, c_int64, c_uint, c_void_p
 
 import torch
 from torch import Tensor
@@ -75,7 +75,7 @@ def strides(x: Tensor) -> Strides:
     return Strides(*(0 if size == 1 else stride for size, stride in zip(x.shape, x.stride(), strict=True)))
 
 
-def packed(*tensors: Tensor | None) -> Structure:
+def packed(*tensors: Tensor | None) -> Array[Strides]:
     """Put the strides of several tensors into one array, zeros for None."""
     return (Strides * len(tensors))(*(Strides() if x is None else strides(x) for x in tensors))
 

@@ -25,7 +25,6 @@ from tilewise.cuda_on_cpu import INCLUDE
 NAME = "tilewise_cuda"
 # torch's builder takes half's operators away, to which the kernels owe that they are the same text for float and half.
 FLAGS = ("-O3", "-U__CUDA_NO_HALF_OPERATORS__", "-U__CUDA_NO_HALF_CONVERSIONS__")
-SHARED_BYTES = 78 * 1024  # what a block of the most demanding kernel takes, at 128 features
 WARPS_A_PROCESSOR = 16
 SHOWN = 5  # complaints of the compiler in an error
 
@@ -46,9 +45,11 @@ def here() -> str | None:
 
 def too_small(device: torch.device) -> str | None:
     """Say why the kernels do not fit a GPU, or None where they do."""
-    room = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
-    if room < SHARED_BYTES:
-        return f"its blocks take {SHARED_BYTES >> 10} KB of shared memory, and this GPU gives {room >> 10}"
+    major, minor = torch.cuda.get_device_capability(device)
+    if major < 8:
+        return (
+            f"its blocks take 78 KB of shared memory, so it needs compute capability 8.0 and above, not {major}.{minor}"
+        )
     return None
 
 

@@ -45,14 +45,15 @@ def program(file: str, checked: bool = False) -> cuda_on_cpu.Program:
 
 
 def _run(file: str, *arguments: Any) -> None:
-    _call(program(file), file, arguments)
+    call(program(file), file, arguments)
 
 
 def _run_checked(file: str, *arguments: Any) -> None:
-    _call(program(file, checked=True), file, arguments)
+    call(program(file, checked=True), file, arguments)
 
 
-def _call(compiled: cuda_on_cpu.Program, file: str, arguments: tuple[Any, ...]) -> None:
+def call(compiled: cuda_on_cpu.Program, file: str, arguments: tuple[Any, ...]) -> None:
+    """Call the entry point of a kernel file, as `passes.Run` does. Raises CudaFault for what the executor finds."""
     code = compiled.call(f"tw_{file}", *(_bytes(x) for x in arguments), None)
     if code != 0:
         raise RuntimeError(f"{file}.cu ended with CUDA's error code {code}")

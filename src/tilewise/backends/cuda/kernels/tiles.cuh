@@ -31,7 +31,8 @@ __device__ inline float4 load_four(const T* from) {
 
 template <class T>
 __device__ inline void store_four(T* to, float4 v) {
-    *reinterpret_cast<Four<T>*>(to) = {T(v.x), T(v.y), T(v.z), T(v.w)};
+    const Four<T> four = {T(v.x), T(v.y), T(v.z), T(v.w)};
+    *reinterpret_cast<Four<T>*>(to) = four;
 }
 
 __device__ inline float4& at_four(float* tile) { return *reinterpret_cast<float4*>(tile); }
