@@ -211,6 +211,6 @@ def test_nothing_overflows_on_the_way() -> None:
         AttentionCase("a bool mask", n_q=19, n_k=21, mask="random"),
     ]
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", RuntimeWarning)
         for case in cases:
             by_module(backend, Problem.of(case), (16, 16))

@@ -65,6 +65,8 @@ class Rules(NamedTuple):
     left: int | None
     right: int | None
     dropout: Dropout | None
+    # Triton 3.6 forgets the constants of a tuple in a tuple, such as a stride of 1, unless the outer one ends with one.
+    end: None = None
 
 
 def matrix(x: Tensor) -> Matrix:
