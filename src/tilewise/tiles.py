@@ -6,6 +6,7 @@ share a head of keys lie side by side as further rows, so that one matrix produc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,16 +73,28 @@ class Slab:
         grouped = x[self.batch].unflatten(0, (self.h_kv, self.group))[self.heads]
         return grouped if rows is None else grouped[:, :, rows.start : rows.stop]
 
+    def product(self, x: Tensor, y: Tensor, room: str) -> Tensor:
+        """Multiply matrices in a room that is kept for it; the next product in the same room overwrites this one.
+
+        x: (heads, M, D)   y: (heads, D, N)   ->   (heads, M, N)
+        Memory that each tile takes anew may come from the system each time, which clears every page of it first.
+        """
+        shape = (*x.shape[:-1], y.shape[-1])
+        if room not in self._rooms or self._rooms[room].numel() < math.prod(shape):
+            self._rooms[room] = x.new_empty(math.prod(shape))
+        return torch.bmm(x, y, out=self._rooms[room][: math.prod(shape)].view(shape))
+
     def scores(self, q_i: Tensor, k_j: Tensor, rows: range, columns: range) -> Scores | None:
         """Form one tile, or give None where the mask hides all of it.
 
         q_i: (heads, G * rows, D), already times scale, and times `unit` too unless there is a softcap
         k_j: (heads, columns, D)
+        The next tile overwrites this one.
         """
         mask = self._mask(rows, columns)
         if mask is not None and mask.dtype is torch.bool and not mask.any():
             return None
-        s, tanh = torch.bmm(q_i, k_j.mT), None
+        s, tanh = self.product(q_i, k_j.mT, "scores"), None
         if self.spec.softcap is not None:
             tanh = s.div_(self.spec.softcap).tanh_()
             s = tanh * (self.spec.softcap * self.unit)
@@ -129,6 +142,10 @@ class Slab:
         tile = tile.unflatten(0, (self.h_kv, self.group))[self.heads] if mask.shape[1] > 1 else tile[None]
         tile = tile[:, :, rows.start : rows.stop] if mask.shape[2] > 1 else tile
         return tile[..., columns.start : columns.stop] if mask.shape[3] > 1 else tile
+
+    @cached_property
+    def _rooms(self) -> dict[str, Tensor]:
+        return {}
 
     @cached_property
     def _slopes(self) -> Tensor:

@@ -17,13 +17,14 @@ from tilewise.spec import Spec, sum_dtype
 from tilewise.tiles import Slab, blocks, slabs
 
 LOG2_E = math.log2(math.e)
-BLOCK_Q, BLOCK_K = 256, 256
+BLOCK_Q, BLOCK_Q_BOUNDED, BLOCK_K = 512, 128, 256
 
 
 def forward(
-    q: Tensor, k: Tensor, v: Tensor, spec: Spec, *, block_q: int = BLOCK_Q, block_k: int = BLOCK_K
+    q: Tensor, k: Tensor, v: Tensor, spec: Spec, *, block_q: int | None = None, block_k: int = BLOCK_K
 ) -> tuple[Tensor, Tensor]:
     """Attend. Shapes as in `tilewise.backends`. Algorithm 1 of the paper, for every block of queries."""
+    block_q = block_q or _block_q(spec)
     o = q.new_empty(*q.shape[:-1], v.shape[-1])
     lse = q.new_empty(q.shape[:-1], dtype=sum_dtype(q.dtype))
     for slab in slabs(q, k, spec, block_q=block_q, block_k=block_k, unit=LOG2_E):
@@ -36,12 +37,18 @@ def forward(
     return o, lse
 
 
+def _block_q(spec: Spec) -> int:
+    """Choose how many queries to take at a time: few where a bound cuts their tiles, for half of such a tile is waste."""
+    return BLOCK_Q if spec.left is None and spec.right is None else BLOCK_Q_BOUNDED
+
+
 def _attend(slab: Slab, q_i: Tensor, k: Tensor, v: Tensor, rows: range, block_k: int) -> tuple[Tensor, Tensor, Tensor]:
     """Go through the keys that a block of queries sees.
 
     q_i: (heads, G * rows, D)   ->   m2, l: (heads, G * rows, 1)   acc: (heads, G * rows, D_v), not yet divided by l
     """
-    m2 = q_i.new_full((*q_i.shape[:-1], 1), -torch.inf)
+    # The lowest finite number, for -inf - -inf is NaN: as long as nothing is seen, weights are exp2(-inf) = 0.
+    m2 = q_i.new_full((*q_i.shape[:-1], 1), torch.finfo(q_i.dtype).min)
     l = torch.zeros_like(m2)
     acc = q_i.new_zeros(*q_i.shape[:-1], v.shape[-1])
     for columns in blocks(slab.spec.columns(rows, slab.n_q, slab.n_k), block_k):
@@ -49,10 +56,9 @@ def _attend(slab: Slab, q_i: Tensor, k: Tensor, v: Tensor, rows: range, block_k:
         if tile is None:
             continue
         m2_new = torch.maximum(m2, tile.s.amax(dim=-1, keepdim=True))
-        anchor = torch.where(m2_new == -torch.inf, 0.0, m2_new)  # -inf - -inf is NaN; -inf - 0 gives the 0 it must
-        p = tile.s.sub_(anchor).exp2_()
-        alpha = torch.exp2(m2 - anchor)
-        l = l * alpha + p.sum(dim=-1, keepdim=True)
+        p = tile.s.sub_(m2_new).exp2_()
+        alpha = m2.sub_(m2_new).exp2_()
+        l.mul_(alpha).add_(p.sum(dim=-1, keepdim=True))
         acc.mul_(alpha).baddbmm_(slab.dropped(p, rows, columns), v[:, columns.start : columns.stop])
         m2 = m2_new
     return m2, l, acc
@@ -69,13 +75,14 @@ def backward(
     spec: Spec,
     *,
     mask_grad: bool,
-    block_q: int = BLOCK_Q,
+    block_q: int | None = None,
     block_k: int = BLOCK_K,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Give dq, dk, dv and dmask. Shapes as in `tilewise.backends`. Algorithm 2 of the paper, queries outside.
 
     The weights come back as exp(s - lse); the gradient of lse enters as p * dlse, so it joins delta.
     """
+    block_q = block_q or _block_q(spec)
     dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
     dmask = torch.zeros_like(spec.mask, dtype=sum_dtype(q.dtype)) if mask_grad and spec.mask is not None else None
     for slab in slabs(q, k, spec, block_q=block_q, block_k=block_k, unit=LOG2_E):
@@ -142,7 +149,7 @@ def _tile(slab: Slab, queries: _Queries, k_j: Tensor, v_j: Tensor, rows: range, 
     if tile is None:
         return None
     p = tile.s.sub_(queries.lse2).exp2_()
-    dp = slab.dropped(torch.bmm(queries.do, v_j.mT), rows, columns)
+    dp = slab.dropped(slab.product(queries.do, v_j.mT, "dp"), rows, columns)
     ds = dp.sub_(queries.delta).mul_(p)
     dqk = ds if tile.tanh is None else ds * (1 - tile.tanh**2)
     return _Tile(slab.dropped(p, rows, columns), ds, dqk)
