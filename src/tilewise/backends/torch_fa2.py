@@ -38,7 +38,7 @@ def forward(
 
 
 def _block_q(spec: Spec) -> int:
-    """Choose how many queries to take at a time: few where a bound cuts their tiles, for half of such a tile is waste."""
+    """Choose how many queries to take at a time: few where a bound cuts tiles, for half of such a tile is waste."""
     return BLOCK_Q if spec.left is None and spec.right is None else BLOCK_Q_BOUNDED
 
 
