@@ -11,7 +11,8 @@ from types import ModuleType
 import pytest
 import torch
 
-from examples import decoding, encoder_layer, flash_module
+import tilewise
+from examples import cuda_encoder, cuda_times, decoding, encoder_layer, flash_module
 
 ROOT = Path(decoding.__file__).parents[1]
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="the package triton exists for Linux only")
@@ -65,6 +66,27 @@ def shown(example: ModuleType, capsys: pytest.CaptureFixture) -> list[str]:
 
 def test_decoding_in_any_number_of_splits_is_attention(capsys: pytest.CaptureFixture) -> None:
     assert verdicts(shown(decoding, capsys)) == {f"{n} splits": True for n in (1, 4, 1000)}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU this example compiles for it, in a minute or so")
+def test_a_layer_attends_by_the_cuda_kernels_executed_here(capsys: pytest.CaptureFixture) -> None:
+    status = tilewise.backends()["cuda_cpu"]
+    if not status.available:
+        pytest.skip(status.reason)
+    lines = shown(cuda_encoder, capsys)
+    assert "cannot be compiled here" in lines[0]
+    assert lines[1].startswith("backend cuda_cpu: output (2, 10, 512)")
+    assert verdicts(lines) == {"encoder layer": True}
+    assert lines[-1].endswith("takes torch_fa2")
+
+
+def test_the_times_say_on_what_they_were_measured_and_what_was_not(capsys: pytest.CaptureFixture) -> None:
+    cuda_times.main(["--length", "16", "--heads", "1", "--backend", "cpp", "--causal"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "float32, (B, H, N, D) = (1, 1, 16, 64), causal: True" in lines[0]
+    assert lines[1] == "forward pass, median of 11 runs after 3"
+    assert any(line.startswith("not timed: backend 'cpp'") for line in lines)
+    assert {line[:20].strip() for line in lines if line.endswith(" ms")} >= {"standard attention", "torch's own"}
 
 
 def test_the_modules_agree_where_the_published_one_goes_wrong(capsys: pytest.CaptureFixture) -> None:

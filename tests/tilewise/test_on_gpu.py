@@ -18,7 +18,7 @@ from tilewise.testing import ALL_CASES, AttentionCase, Comparison
 if not torch.cuda.is_available():
     pytest.skip("PyTorch finds no GPU here", allow_module_level=True)
 
-BACKENDS = [name for name in ("triton",) if tilewise.backends()[name].available]
+BACKENDS = [name for name in ("triton", "cuda") if tilewise.backends()[name].available]
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 # Long enough for the tiles that the backend chooses itself: some of them whole, some cut, some hidden.
@@ -62,7 +62,12 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def wrong_on_gpu(backend: str, problem: Problem, blocks: tuple[int, int] | None = None) -> dict[str, Comparison]:
     there = moved(problem)
-    backends.choose(backend, there.q, there.k, there.v, there.spec)
+    try:
+        backends.choose(backend, there.q, there.k, there.v, there.spec)
+    except backends.BackendError as error:
+        if backend == "cuda" and "its kernels" in str(error):  # no bfloat16, and no head wider than 128
+            pytest.skip(str(error))
+        raise
     answer = by_module(backends.load(backend), there, blocks)
     return wrong_parts(problem, Answer(*(None if x is None else x.cpu() for x in answer)))
 
