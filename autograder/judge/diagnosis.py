@@ -108,10 +108,21 @@ class Suspects:
 
     def _alike(self, names: list[str], failing: list[Drawn], plays: Mapping[int, Play]) -> list[str]:
         """Keep those that do the same to every failing case. Most fall at the smallest, and never see the others."""
-        for cases in (failing[:1], failing[1:]):
-            self._play(names, cases)
-            names = [name for name in names if all(self._is_alike(name, d, plays[d.number]) for d in cases)]
-        return names
+        self._play(names, failing[:1])
+        names = [name for name in names if self._is_alike(name, failing[0], plays[failing[0].number])]
+        self._play(names, failing[1:])
+        return [
+            name
+            for name in names
+            if all(
+                self._is_alike(name, d, plays[d.number]) or self._ran_out(name, d, plays[d.number]) for d in failing[1:]
+            )
+        ]
+
+    def _ran_out(self, name: str, drawn: Drawn, mine: Play) -> bool:
+        """Whether one of the two ran out of memory where the other is wrong: at the edge chance decides, so no sign."""
+        ends = {mine.outcome.end, self.known[name, drawn.number].outcome.end}
+        return ends == {End.RETURNED, End.OUT_OF_MEMORY} and not self._passes(name, drawn)
 
     def _passes(self, name: str, drawn: Drawn) -> bool:
         play = self.known[name, drawn.number]
