@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -183,16 +184,17 @@ class Program:
     @contextmanager
     def watch(self) -> Iterator[Report]:
         """Collect the faults and counts of all calls in a block, and raise none of them."""
-        if _watching:
-            raise RuntimeError("watch() is already collecting in this process; end the outer block first")
-        report = Report()
-        self.runtime.forget()
-        _watching.append(report)
-        try:
-            yield report
-        finally:
-            _watching.pop()
-            self._collect(report)
+        with _one_at_a_time:
+            if _watching:
+                raise RuntimeError("watch() is already collecting; end the outer block first")
+            report = Report()
+            self.runtime.forget()
+            _watching.append(report)
+            try:
+                yield report
+            finally:
+                _watching.pop()
+                self._collect(report)
 
     def _run(
         self, symbol: str, shown: str, parameters: Sequence[Parameter], args: Sequence[Any], first: Sequence[Any]
@@ -201,7 +203,7 @@ class Program:
             names = ", ".join(p.name for p in parameters)
             raise TypeError(f"{shown} takes {len(parameters)} arguments ({names}), got {len(args)}")
         function = getattr(ctypes.CDLL(str(self.library)), symbol)
-        with ExitStack() as stack:
+        with _one_at_a_time, ExitStack() as stack:
             if not _watching:
                 stack.enter_context(self._raising())
             buffers = {
@@ -278,7 +280,9 @@ class Program:
         return any(f"{name}[" in row for name in reading.shared_arrays(text))
 
 
-_watching: list[Report] = []  # the runtime keeps one report a process
+# The runtime keeps one report a process. Other threads wait for the end of a watch, or of a call outside one.
+_one_at_a_time = threading.RLock()
+_watching: list[Report] = []
 
 
 def _place(spot: Spot, lines: Mapping[Code, Place]) -> Place:

@@ -53,6 +53,7 @@ CASES = (
     Case("global_past_the_end", "out_of_bounds_global", (32, 32), (31, 0, 0)),
     Case("global_before_the_beginning", "out_of_bounds_global", (32,), (0, 0, 0)),
     Case("null_pointer", "out_of_bounds_global", (None, 32), (0, 0, 0)),
+    Case("vector_across_the_end", "out_of_bounds_global", (6, 1), (0, 0, 0), block=1),
     Case("dynamic_shared_past_the_end", "out_of_bounds_shared", (32,), (31, 0, 0), shared_bytes=128),
     Case("static_shared_past_the_end", "out_of_bounds_shared", (32,), (31, 0, 0), where="neighbour"),
     Case("own_array_past_the_end", "out_of_bounds_array", (32, ("n", 6)), (0, 0, 0)),

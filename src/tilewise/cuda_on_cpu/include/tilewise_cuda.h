@@ -19,7 +19,7 @@
 #include <cuda_runtime.h>
 
 #define TW_LAUNCH(kernel, grid, block, shared_bytes, stream) kernel<<<(grid), (block), (shared_bytes), (stream)>>>
-#define TW_DYNAMIC_SHARED(type, name)                                  \
+#define TW_DYNAMIC_SHARED(type, name)                                 \
     extern __shared__ __align__(128) unsigned char tw_shared_bytes[]; \
     type* name = reinterpret_cast<type*>(tw_shared_bytes)
 

@@ -12,7 +12,6 @@ thread_local Thread* current = nullptr;
 // Shared memory beyond its end belongs to nobody, so that an overrun is seen and does no harm.
 constexpr size_t shared_margin = 64 * 1024;
 
-
 bool Room::open() {
     if (stacks) return true;
     size_t bytes = most_threads * stack_bytes;
@@ -81,7 +80,11 @@ static void place_thread(Block& block, Room& room, unsigned number) {
     dim3 size = block.launch->block;
     *thread = Thread{};
     thread->identity = {{number % size.x, number / size.x % size.y, number / (size.x * size.y)},
-                        block.index, size, block.launch->grid, number % lanes_of_warp, room.dynamic_shared};
+                        block.index,
+                        size,
+                        block.launch->grid,
+                        number % lanes_of_warp,
+                        room.dynamic_shared};
     thread->block = &block;
     thread->stack = stack;
     thread->number = number;
@@ -119,7 +122,8 @@ static void open_barrier(Block& block) {
     }
 }
 
-// Nobody can run: a lane that has returned is excused from a __syncwarp(); anything else is a fault and stops the block.
+// Nobody can run: a lane that has returned is excused from a __syncwarp(); anything else is a fault and stops the
+// block.
 static void untangle(Block& block) {
     Thread* stuck = nullptr;
     for (unsigned i = 0; i < block.thread_count; ++i) {
@@ -127,8 +131,10 @@ static void untangle(Block& block) {
         if (excuse_finished_lanes(*block.threads[i])) return;
         if (!stuck) stuck = block.threads[i];
     }
-    if (stuck) tell_missing_lanes(block, *stuck);
-    else tell_missed_barrier(block);
+    if (stuck)
+        tell_missing_lanes(block, *stuck);
+    else
+        tell_missed_barrier(block);
     block.stopped = true;
 }
 
@@ -144,8 +150,10 @@ void run_block(Block& block, Room& room) {
         bool ran = false;
         for (unsigned warp = 0; warp < block.warp_count() && !block.stopped; ++warp) ran |= run_warp(block, warp);
         if (block.stopped || block.finished == block.thread_count) break;
-        if (block.waiting == block.thread_count) open_barrier(block);
-        else if (!ran) untangle(block);
+        if (block.waiting == block.thread_count)
+            open_barrier(block);
+        else if (!ran)
+            untangle(block);
     }
     if (block.checker) block.checker->lanes_are_level(block);
 }

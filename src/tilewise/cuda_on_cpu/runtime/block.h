@@ -32,8 +32,8 @@ struct Thread {
     const char* operation;  // what it waits in
     unsigned mask;
     Order order;
-    unsigned atomics;  // since it last gave way
-    bool fenced;       // its last atomic came after a __threadfence()
+    unsigned atomics;               // since it last gave way
+    bool fenced;                    // its last atomic came after a __threadfence()
     unsigned knows[lanes_of_warp];  // how much it has seen of each lane of its warp: a vector clock
     unsigned warp() const { return number / lanes_of_warp; }
 };

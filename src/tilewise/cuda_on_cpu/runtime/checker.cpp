@@ -32,7 +32,8 @@ static bool inside(const char* address, unsigned size, const char* begin, const 
 Shadow* Checker::shadow_of(const Thread& thread, const char* address, unsigned size, Space& space) {
     const Block& block = *thread.block;
     space = Space::shared;
-    if (inside(address, size, block.dynamic_shared, block.dynamic_shared + launch_->shared_bytes)) return &dynamic_shared_;
+    if (inside(address, size, block.dynamic_shared, block.dynamic_shared + launch_->shared_bytes))
+        return &dynamic_shared_;
     if (inside(address, size, block.static_shared, block.static_shared + block.static_bytes)) return &static_shared_;
     space = Space::global;
     if (!last_ || !inside(address, size, last_->begin, last_->begin + last_->bytes)) last_ = allocation_at(address);
@@ -52,7 +53,8 @@ void Checker::access(Thread& thread, const char* address, unsigned size, Access 
     }
     if (must_align && reinterpret_cast<std::uintptr_t>(address) % size) {
         tell("misaligned", thread, at, "%s of %u bytes at an address that is %u bytes past a multiple of %u",
-             access == Access::load ? "load" : "store", size, unsigned(reinterpret_cast<std::uintptr_t>(address) % size), size);
+             access == Access::load ? "load" : "store", size,
+             unsigned(reinterpret_cast<std::uintptr_t>(address) % size), size);
         abandon_block();
     }
     unsigned site = meter.site(at, access, space);
@@ -63,28 +65,31 @@ void Checker::access(Thread& thread, const char* address, unsigned size, Access 
 
 void Checker::check_cell(Thread& thread, Cell& cell, Access access, Space space, unsigned site) {
     const Block& block = *thread.block;
-    Stamp now{block.serial, block.epoch, thread.knows[thread.identity.lane], std::uint16_t(thread.number), std::uint16_t(site)};
+    Stamp now{block.serial, block.epoch, thread.knows[thread.identity.lane], std::uint16_t(thread.number),
+              std::uint16_t(site)};
     if (space == Space::shared && access != Access::store && cell.write.block != block.serial)
         note_uninitialised(thread, site);
-    bool both_atomic = access == Access::atomic && cell.write.block && meter.tally(cell.write.site).access == Access::atomic;
-    if (!both_atomic && !ordered(cell.write, thread)) tell_race(thread, cell.write, site, space);
+    bool both_atomic =
+        access == Access::atomic && cell.write.block && meter.tally(cell.write.site).access == Access::atomic;
+    if (!both_atomic && !ordered(cell.write, thread, space)) tell_race(thread, cell.write, site, space);
     if (access == Access::load) {
         // Forget the reader that matters less: this thread's own earlier read, or one that is ordered before this.
         bool second = cell.reads[1].block == now.block && cell.reads[1].thread == now.thread;
         bool first = cell.reads[0].block == now.block && cell.reads[0].thread == now.thread;
-        if (!first && !second) second = !ordered(cell.reads[0], thread);
+        if (!first && !second) second = !ordered(cell.reads[0], thread, space);
         cell.reads[second] = now;
         return;
     }
     for (const Stamp& read : cell.reads)
-        if (!ordered(read, thread)) tell_race(thread, read, site, space);
+        if (!ordered(read, thread, space)) tell_race(thread, read, site, space);
     cell.write = now;
 }
 
-bool Checker::ordered(const Stamp& past, const Thread& now) const {
+bool Checker::ordered(const Stamp& past, const Thread& now, Space space) const {
     const Block& block = *now.block;
     if (past.block < first_serial_) return true;
-    if (past.block != block.serial) return taken_.count(past.block) != 0;
+    // Shared memory is each block's own, though blocks that run one after the other have it at the same addresses.
+    if (past.block != block.serial) return space == Space::shared || taken_.count(past.block) != 0;
     if (past.thread == now.number || past.epoch < block.epoch) return true;
     if (past.thread / lanes_of_warp != now.warp()) return false;
     return now.knows[past.thread % lanes_of_warp] >= past.clock;
@@ -97,7 +102,8 @@ void Checker::lanes_met(Block& block, unsigned warp, unsigned mask, bool memory)
     unsigned all[lanes_of_warp] = {};
     for (unsigned lane = 0; lane < existing; ++lane)
         if (mask >> lane & 1)
-            for (unsigned of = 0; of < lanes_of_warp; ++of) all[of] = max(all[of], block.lane_or_null(warp, lane)->knows[of]);
+            for (unsigned of = 0; of < lanes_of_warp; ++of)
+                all[of] = max(all[of], block.lane_or_null(warp, lane)->knows[of]);
     for (unsigned lane = 0; lane < existing; ++lane) {
         if (!(mask >> lane & 1)) continue;
         unsigned* knows = block.lane_or_null(warp, lane)->knows;
@@ -158,20 +164,23 @@ void Checker::end_launch() {
 
 // How far an access lies outside, in words: "4 bytes past the end".
 static void describe(char* text, size_t room, const char* address, unsigned size, const char* begin, size_t bytes) {
-    if (address < begin) std::snprintf(text, room, "%zu bytes before the beginning", size_t(begin - address));
-    else std::snprintf(text, room, "%zu bytes past the end", size_t(address + size - begin) - bytes);
+    if (address < begin)
+        std::snprintf(text, room, "%zu bytes before the beginning", size_t(begin - address));
+    else
+        std::snprintf(text, room, "%zu bytes past the end", size_t(address + size - begin) - bytes);
 }
 
 void Checker::refuse(const Thread& thread, const char* address, unsigned size, Access access, Place at) {
     const Block& block = *thread.block;
-    struct Range { const char *name, *begin; size_t bytes; };
+    struct Range {
+        const char *name, *begin;
+        size_t bytes;
+    };
     Allocation* near = nearest_allocation(address);
     Range ranges[] = {{"dynamic shared memory", block.dynamic_shared, launch_->shared_bytes},
                       {"static shared memory", block.static_shared, block.static_bytes},
                       {near ? near->name : "", near ? near->begin : nullptr, near ? near->bytes : 0}};
-    auto away = [&](const Range& range) {
-        return address < range.begin ? size_t(range.begin - address) : size_t(address - range.begin) - range.bytes;
-    };
+    auto away = [&](const Range& range) { return distance(address, range.begin, range.bytes); };
     const Range* nearest = nullptr;
     for (const Range& range : ranges)
         if (range.bytes && (!nearest || away(range) < away(*nearest))) nearest = &range;
@@ -186,7 +195,8 @@ void Checker::refuse(const Thread& thread, const char* address, unsigned size, A
         tell(kind, thread, at, "%s of %u bytes at an address that belongs to no buffer", what, size);
     else
         describe(where, sizeof where, address, size, nearest->begin, nearest->bytes),
-            tell(kind, thread, at, "%s of %u bytes reaches %s of %s (%zu bytes)", what, size, where, nearest->name, nearest->bytes);
+            tell(kind, thread, at, "%s of %u bytes reaches %s of %s (%zu bytes)", what, size, where, nearest->name,
+                 nearest->bytes);
     abandon_block();
 }
 

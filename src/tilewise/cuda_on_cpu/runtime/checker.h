@@ -30,7 +30,7 @@ public:
 private:
     Shadow* shadow_of(const Thread& thread, const char* address, unsigned size, Space& space);
     void check_cell(Thread& thread, Cell& cell, Access access, Space space, unsigned site);
-    bool ordered(const Stamp& past, const Thread& now) const;
+    bool ordered(const Stamp& past, const Thread& now, Space space) const;
     void tell_race(const Thread& thread, const Stamp& past, unsigned site, Space space);
     void note_uninitialised(const Thread& thread, unsigned site);
     void pass_on(Thread& thread, const char* address);
@@ -43,8 +43,8 @@ private:
     Shadow dynamic_shared_, static_shared_;
     Allocation* last_ = nullptr;
     std::unordered_set<std::uint64_t> told_;
-    // Reads of what nobody had written, by instruction. They wait for the end of the launch: where a write comes later with
-    // no barrier between, the race is the fault.
+    // Reads of what nobody had written, by instruction. They wait for the end of the launch: where a write comes later
+    // with no barrier between, the race is the fault.
     std::map<unsigned, std::pair<uint3, uint3>> unwritten_;
     // __threadfence() and an atomic hand on what a block wrote; an atomic on the same address takes it.
     std::unordered_map<const char*, std::unordered_set<unsigned>> handed_on_;

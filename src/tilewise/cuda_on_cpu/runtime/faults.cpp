@@ -45,7 +45,8 @@ void tell(const char* kind, const Thread& thread, Place at, const char* format, 
     va_end(arguments);
 }
 
-static FaultRecord about_two(const char* kind, const Thread& thread, Place at, uint3 block, uint3 other, Place other_at) {
+static FaultRecord about_two(const char* kind, const Thread& thread, Place at, uint3 block, uint3 other,
+                             Place other_at) {
     FaultRecord record = about(kind, thread.identity.block, thread.identity.thread, at);
     record.other_at = other_at;
     record.other_block = block;
@@ -54,8 +55,8 @@ static FaultRecord about_two(const char* kind, const Thread& thread, Place at, u
     return record;
 }
 
-void tell_pair(const char* kind, const Thread& thread, Place at, const Thread& other, Place other_at, const char* format,
-               ...) {
+void tell_pair(const char* kind, const Thread& thread, Place at, const Thread& other, Place other_at,
+               const char* format, ...) {
     va_list arguments;
     va_start(arguments, format);
     add(about_two(kind, thread, at, other.identity.block, other.identity.thread, other_at), format, arguments);
@@ -97,9 +98,10 @@ void check_same_barrier(const Block& block, const Thread& me) {
 void tell_missed_barrier(const Block& block) {
     const Thread& waiting = *first_in(block, State::at_barrier);
     const Thread& gone = *first_in(block, State::finished);
-    tell_pair("missed_barrier", waiting, waiting.waits_at, gone, {},
-              "__syncthreads() is reached by %u of %u threads; the others, such as thread (%u, %u, %u), returned before it",
-              block.waiting, block.thread_count, gone.identity.thread.x, gone.identity.thread.y, gone.identity.thread.z);
+    tell_pair(
+        "missed_barrier", waiting, waiting.waits_at, gone, {},
+        "__syncthreads() is reached by %u of %u threads; the others, such as thread (%u, %u, %u), returned before it",
+        block.waiting, block.thread_count, gone.identity.thread.x, gone.identity.thread.y, gone.identity.thread.z);
 }
 
 }  // namespace tilewise

@@ -19,13 +19,15 @@ constexpr size_t most_faults = 64;
 bool same_place(const Place& a, const Place& b);
 
 // Add a record: about a thread, about two of them, or about a launch.
-__attribute__((format(printf, 4, 5))) void tell(const char* kind, const Thread& thread, Place at, const char* format, ...);
-__attribute__((format(printf, 5, 6))) void tell(const char* kind, uint3 block, uint3 thread, Place at, const char* format,
+__attribute__((format(printf, 4, 5))) void tell(const char* kind, const Thread& thread, Place at, const char* format,
                                                 ...);
-__attribute__((format(printf, 6, 7))) void tell_pair(const char* kind, const Thread& thread, Place at, const Thread& other,
-                                                     Place other_at, const char* format, ...);
-__attribute__((format(printf, 7, 8))) void tell_pair(const char* kind, const Thread& thread, Place at, uint3 other_block,
-                                                     uint3 other_thread, Place other_at, const char* format, ...);
+__attribute__((format(printf, 5, 6))) void tell(const char* kind, uint3 block, uint3 thread, Place at,
+                                                const char* format, ...);
+__attribute__((format(printf, 6, 7))) void tell_pair(const char* kind, const Thread& thread, Place at,
+                                                     const Thread& other, Place other_at, const char* format, ...);
+__attribute__((format(printf, 7, 8))) void tell_pair(const char* kind, const Thread& thread, Place at,
+                                                     uint3 other_block, uint3 other_thread, Place other_at,
+                                                     const char* format, ...);
 __attribute__((format(printf, 3, 4))) void tell_launch(const char* kind, Place at, const char* format, ...);
 
 // The faults of waiting. They tell, and leave it to the caller to stop the block, but for the first.

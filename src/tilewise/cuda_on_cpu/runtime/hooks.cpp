@@ -15,28 +15,30 @@ static inline void on_access(const void* address, unsigned size, Access access, 
     if (checker) checker->access(*thread, byte, size, access, at, must_align);
 }
 
-#define CALLER Place{nullptr, 0, __builtin_return_address(0)}
+#define CALLER \
+    Place { nullptr, 0, __builtin_return_address(0) }
 
-#define TW_ACCESS(size)                                                                                                   \
-    void __tsan_read##size(void* p) { on_access(p, size, Access::load, CALLER, true); }                                   \
-    void __tsan_write##size(void* p) { on_access(p, size, Access::store, CALLER, true); }                                 \
-    void __tsan_volatile_read##size(void* p) { on_access(p, size, Access::load, CALLER, true); }                          \
-    void __tsan_volatile_write##size(void* p) { on_access(p, size, Access::store, CALLER, true); }                        \
-    void __tsan_unaligned_read##size(void* p) { on_access(p, size, Access::load, CALLER, false); }                        \
-    void __tsan_unaligned_write##size(void* p) { on_access(p, size, Access::store, CALLER, false); }                      \
-    void __tsan_unaligned_volatile_read##size(void* p) { on_access(p, size, Access::load, CALLER, false); }               \
-    void __tsan_unaligned_volatile_write##size(void* p) { on_access(p, size, Access::store, CALLER, false); }             \
-    void __tsan_read_write##size(void* p) {                                                                               \
-        on_access(p, size, Access::load, CALLER, true), on_access(p, size, Access::store, CALLER, true);                  \
-    }                                                                                                                     \
-    void __tsan_unaligned_read_write##size(void* p) {                                                                     \
-        on_access(p, size, Access::load, CALLER, false), on_access(p, size, Access::store, CALLER, false);                \
+#define TW_ACCESS(size)                                                                                       \
+    void __tsan_read##size(void* p) { on_access(p, size, Access::load, CALLER, true); }                       \
+    void __tsan_write##size(void* p) { on_access(p, size, Access::store, CALLER, true); }                     \
+    void __tsan_volatile_read##size(void* p) { on_access(p, size, Access::load, CALLER, true); }              \
+    void __tsan_volatile_write##size(void* p) { on_access(p, size, Access::store, CALLER, true); }            \
+    void __tsan_unaligned_read##size(void* p) { on_access(p, size, Access::load, CALLER, false); }            \
+    void __tsan_unaligned_write##size(void* p) { on_access(p, size, Access::store, CALLER, false); }          \
+    void __tsan_unaligned_volatile_read##size(void* p) { on_access(p, size, Access::load, CALLER, false); }   \
+    void __tsan_unaligned_volatile_write##size(void* p) { on_access(p, size, Access::store, CALLER, false); } \
+    void __tsan_read_write##size(void* p) {                                                                   \
+        on_access(p, size, Access::load, CALLER, true), on_access(p, size, Access::store, CALLER, true);      \
+    }                                                                                                         \
+    void __tsan_unaligned_read_write##size(void* p) {                                                         \
+        on_access(p, size, Access::load, CALLER, false), on_access(p, size, Access::store, CALLER, false);    \
     }
 
 // As long a range as one access may be; a longer one is told piece by piece.
 static void on_range(const void* address, size_t bytes, Access access, Place at) {
     auto* byte = static_cast<const char*>(address);
-    for (size_t done = 0; done < bytes; done += 16) on_access(byte + done, unsigned(min(bytes - done, size_t(16))), access, at, false);
+    for (size_t done = 0; done < bytes; done += 16)
+        on_access(byte + done, unsigned(min(bytes - done, size_t(16))), access, at, false);
 }
 
 extern "C" {

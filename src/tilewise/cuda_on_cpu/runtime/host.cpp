@@ -70,7 +70,9 @@ cudaError_t cudaStreamCreate(cudaStream_t* stream) noexcept { return *stream = n
 cudaError_t cudaStreamDestroy(cudaStream_t) noexcept { return cudaSuccess; }
 
 cudaError_t tw_event_create(cudaEvent_t* event) noexcept { return *event = new CUevent_st{0.0}, cudaSuccess; }
-cudaError_t tw_event_record(cudaEvent_t event) noexcept { return event->milliseconds = milliseconds_now(), cudaSuccess; }
+cudaError_t tw_event_record(cudaEvent_t event) noexcept {
+    return event->milliseconds = milliseconds_now(), cudaSuccess;
+}
 cudaError_t cudaEventDestroy(cudaEvent_t event) noexcept { return delete event, cudaSuccess; }
 cudaError_t cudaEventSynchronize(cudaEvent_t) noexcept { return cudaSuccess; }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) noexcept {

@@ -39,29 +39,37 @@ static bool within_limits(const Launch& launch) {
     auto granted = granted_shared.find(launch.kernel);
     size_t most_shared = max(granted == granted_shared.end() ? 0 : granted->second, usual_shared_bytes);
     if (threads > most_threads || block.z > most_block_depth) {
-        tell_launch("too_many_threads", at, "%s: a block of %u x %u x %u = %llu threads; a block has at most %u, and a depth of at most %u",
-                    launch.kernel_name, block.x, block.y, block.z, static_cast<unsigned long long>(threads), most_threads, most_block_depth);
+        tell_launch("too_many_threads", at,
+                    "%s: a block of %u x %u x %u = %llu threads; a block has at most %u, and a depth of at most %u",
+                    launch.kernel_name, block.x, block.y, block.z, static_cast<unsigned long long>(threads),
+                    most_threads, most_block_depth);
         last_error = cudaErrorInvalidConfiguration;
         return false;
     }
-    if (!threads || !grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > most_grid_rows || grid.z > most_grid_rows) {
-        tell_launch("invalid_launch", at, "%s: a grid of %u x %u x %u blocks of %llu threads; every size is at least 1, and y and z of the grid at most %u",
-                    launch.kernel_name, grid.x, grid.y, grid.z, static_cast<unsigned long long>(threads), most_grid_rows);
+    if (!threads || !grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > most_grid_rows ||
+        grid.z > most_grid_rows) {
+        tell_launch("invalid_launch", at,
+                    "%s: a grid of %u x %u x %u blocks of %llu threads; every size is at least 1, and y and z of the "
+                    "grid at most %u",
+                    launch.kernel_name, grid.x, grid.y, grid.z, static_cast<unsigned long long>(threads),
+                    most_grid_rows);
         last_error = cudaErrorInvalidConfiguration;
         return false;
     }
     if (launch.shared_bytes > most_shared) {
-        tell_launch("too_much_shared_memory", at, "%s: %zu bytes of dynamic shared memory; this kernel may have %zu. More than %zu needs "
-                    "cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), and %zu is the most",
-                    launch.kernel_name, launch.shared_bytes, most_shared, usual_shared_bytes, most_shared_bytes);
+        tell_launch(
+            "too_much_shared_memory", at,
+            "%s: %zu bytes of dynamic shared memory; this kernel may have %zu. More than %zu needs "
+            "cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), and %zu is the most",
+            launch.kernel_name, launch.shared_bytes, most_shared, usual_shared_bytes, most_shared_bytes);
         last_error = cudaErrorInvalidValue;
         return false;
     }
     return true;
 }
 
-static void work(const Launch& launch, Room& room, std::atomic<std::uint64_t>& next, std::uint64_t blocks, unsigned first_serial,
-                 std::atomic<bool>& stopped) {
+static void work(const Launch& launch, Room& room, std::atomic<std::uint64_t>& next, std::uint64_t blocks,
+                 unsigned first_serial, std::atomic<bool>& stopped) {
     Module module = module_of(launch);
     auto block = std::make_unique<Block>();
     for (std::uint64_t number; !stopped && (number = next++) < blocks;) {
@@ -96,8 +104,9 @@ static void run(const Launch& launch) {
     std::uint64_t blocks = std::uint64_t(launch.grid.x) * launch.grid.y * launch.grid.z;
     unsigned workers = worker_count(launch, blocks);
     if (!open_rooms(workers)) {
-        tell_launch("invalid_launch", {launch.file, launch.line}, "%s: no room for the stacks of a block, %zu MiB of addresses",
-                    launch.kernel_name, most_threads * stack_bytes >> 20);
+        tell_launch("invalid_launch", {launch.file, launch.line},
+                    "%s: no room for the stacks of a block, %zu MiB of addresses", launch.kernel_name,
+                    most_threads * stack_bytes >> 20);
         last_error = cudaErrorMemoryAllocation;
         return;
     }

@@ -21,15 +21,17 @@ Allocation* allocation_at(const char* address) {
     return address < found.begin + found.bytes ? &found : nullptr;
 }
 
-static size_t distance(const Allocation& allocation, const char* address) {
-    if (address < allocation.begin) return size_t(allocation.begin - address);
-    return size_t(address - allocation.begin) - allocation.bytes + 1;
+size_t distance(const char* address, const char* begin, size_t bytes) {
+    if (address < begin) return size_t(begin - address);
+    size_t offset = size_t(address - begin);
+    return offset < bytes ? 0 : offset - bytes + 1;
 }
 
 Allocation* nearest_allocation(const char* address) {
     Allocation* nearest = nullptr;
     for (auto& [begin, allocation] : allocations)
-        if (!nearest || distance(allocation, address) < distance(*nearest, address)) nearest = &allocation;
+        if (!nearest || distance(address, begin, allocation.bytes) < distance(address, nearest->begin, nearest->bytes))
+            nearest = &allocation;
     return nearest;
 }
 
@@ -103,8 +105,6 @@ cudaError_t tw_malloc(void** memory, size_t bytes) noexcept {
     return cudaSuccess;
 }
 
-cudaError_t cudaFree(void* memory) noexcept {
-    return !memory || release(memory) ? cudaSuccess : cudaErrorInvalidValue;
-}
+cudaError_t cudaFree(void* memory) noexcept { return !memory || release(memory) ? cudaSuccess : cudaErrorInvalidValue; }
 
 }  // extern "C"

@@ -20,6 +20,9 @@ Allocation* allocation_at(const char* address);
 // -> the allocation nearest to the address, or null when there is none
 Allocation* nearest_allocation(const char* address);
 
+// How far an address lies outside a range: 0 inside, 1 just past the end.
+size_t distance(const char* address, const char* begin, size_t bytes);
+
 // The loaded kernel file: its variables and constants, and its shared memory on this operating-system thread.
 struct Module {
     const char *begin = nullptr, *end = nullptr;

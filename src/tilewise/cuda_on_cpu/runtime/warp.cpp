@@ -110,8 +110,8 @@ void tw_meet(unsigned mask, void* argument, Combine combine, Order order, const 
 
 void tw_bad_source(unsigned lane, unsigned source, unsigned mask) noexcept {
     const Thread& reader = *current->block->lane_or_null(current->warp(), lane);
-    tell("wrong_mask", reader, reader.waits_at, "%s reads from lane %u, which is not in the mask 0x%08x", reader.operation,
-         source, mask);
+    tell("wrong_mask", reader, reader.waits_at, "%s reads from lane %u, which is not in the mask 0x%08x",
+         reader.operation, source, mask);
     abandon_block();
 }
 

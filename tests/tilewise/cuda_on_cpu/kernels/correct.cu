@@ -74,8 +74,9 @@ __global__ void reverse_in_warps(const float* x, float* y) {
 
 // FlashAttention-2 forward, one thread a query row: q, k, v, o are (heads, n, D), lse is (heads, n).
 template <int rows, int keys, int D>
-__global__ void flash_thread_per_row(const float* __restrict__ q, const float* __restrict__ k, const float* __restrict__ v,
-                                     float* __restrict__ o, float* __restrict__ lse, int n, float scale, bool causal) {
+__global__ void flash_thread_per_row(const float* __restrict__ q, const float* __restrict__ k,
+                                     const float* __restrict__ v, float* __restrict__ o, float* __restrict__ lse, int n,
+                                     float scale, bool causal) {
     __shared__ float k_tile[keys][D], v_tile[keys][D];
     int row = blockIdx.x * rows + threadIdx.x;
     size_t head = size_t(blockIdx.y) * n * D;
@@ -120,8 +121,9 @@ __global__ void flash_thread_per_row(const float* __restrict__ q, const float* _
 
 // The same with one warp a query row: a lane holds D / 32 columns, and shuffles add up the scores.
 template <int warps, int keys, int D>
-__global__ void flash_warp_per_row(const float* __restrict__ q, const float* __restrict__ k, const float* __restrict__ v,
-                                   float* __restrict__ o, float* __restrict__ lse, int n, float scale, bool causal) {
+__global__ void flash_warp_per_row(const float* __restrict__ q, const float* __restrict__ k,
+                                   const float* __restrict__ v, float* __restrict__ o, float* __restrict__ lse, int n,
+                                   float scale, bool causal) {
     TW_DYNAMIC_SHARED(float, k_tile);
     float* v_tile = k_tile + keys * D;
     constexpr int own = D / 32;
@@ -158,16 +160,16 @@ __global__ void flash_warp_per_row(const float* __restrict__ q, const float* __r
     if (lane == 0) lse[size_t(blockIdx.y) * n + row] = m + logf(l);
 }
 
-extern "C" int flash_forward_thread_per_row(const float* q, const float* k, const float* v, float* o, float* lse, int heads,
-                                            int n, float scale, bool causal, cudaStream_t stream) {
+extern "C" int flash_forward_thread_per_row(const float* q, const float* k, const float* v, float* o, float* lse,
+                                            int heads, int n, float scale, bool causal, cudaStream_t stream) {
     constexpr int rows = 64, keys = 32, D = 64;
     TW_LAUNCH((flash_thread_per_row<rows, keys, D>), dim3((n + rows - 1) / rows, heads), rows, 0, stream)
     (q, k, v, o, lse, n, scale, causal);
     return cudaGetLastError();
 }
 
-extern "C" int flash_forward_warp_per_row(const float* q, const float* k, const float* v, float* o, float* lse, int heads,
-                                          int n, float scale, bool causal, cudaStream_t stream) {
+extern "C" int flash_forward_warp_per_row(const float* q, const float* k, const float* v, float* o, float* lse,
+                                          int heads, int n, float scale, bool causal, cudaStream_t stream) {
     constexpr int warps = 4, keys = 32, D = 64;
     TW_LAUNCH((flash_warp_per_row<warps, keys, D>), dim3((n + warps - 1) / warps, heads), warps * 32,
               2 * keys * D * sizeof(float), stream)

@@ -1,5 +1,5 @@
-// One kernel for each kind of fault, with exactly that fault. The line that is to be named ends in FAULT, the other side of
-// the fault in OTHER; a comment says how a launch of it looks.
+// One kernel for each kind of fault, with exactly that fault. The line that is to be named ends in FAULT, the other
+// side of the fault in OTHER; a comment says how a launch of it looks.
 #include "tilewise_cuda.h"
 
 // divergent_barrier <<<1, 64>>>: the two halves of a block wait at different barriers.
@@ -24,8 +24,7 @@ __global__ void missed_barrier(float* x, int n) {
 
 // missed_barrier <<<1, 64>>>: only half of the block is sent to the barrier.
 __global__ void skipped_barrier(float* x) {
-    if (threadIdx.x < 32)
-        __syncthreads();  // FAULT
+    if (threadIdx.x < 32) __syncthreads();  // FAULT
     x[threadIdx.x] = 1.0f;
 }
 
@@ -33,8 +32,7 @@ __global__ void skipped_barrier(float* x) {
 __global__ void mask_too_wide(float* x) {
     int i = threadIdx.x;
     float v = float(i);
-    if (i < 16)
-        v += __shfl_xor_sync(0xffffffffu, v, 1);  // FAULT
+    if (i < 16) v += __shfl_xor_sync(0xffffffffu, v, 1);  // FAULT
     x[i] = v;
 }
 
@@ -47,8 +45,7 @@ __global__ void mask_without_itself(float* x) {
 // wrong_mask <<<1, 32>>>: a lane asks for the value of one that is not in the mask.
 __global__ void source_outside_mask(float* x) {
     int i = threadIdx.x;
-    if (i < 16)
-        x[i] = __shfl_sync(0x0000ffffu, float(i), 16);  // FAULT
+    if (i < 16) x[i] = __shfl_sync(0x0000ffffu, float(i), 16);  // FAULT
 }
 
 // wrong_mask <<<1, 32>>>: two halves of a warp shuffle at different lines, each with the mask of the whole.
@@ -89,6 +86,12 @@ __global__ void null_pointer(const float* x, float* y) {
     y[threadIdx.x] = x[threadIdx.x];  // FAULT
 }
 
+// out_of_bounds_global <<<1, 1>>> with 6 numbers: the access begins inside.
+__global__ void vector_across_the_end(const float* x, float* y) {
+    float4 v = reinterpret_cast<const float4*>(x)[1];  // FAULT
+    y[0] = v.x;
+}
+
 // out_of_bounds_shared <<<1, 32, 128>>>
 __global__ void dynamic_shared_past_the_end(float* y) {
     TW_DYNAMIC_SHARED(float, s);
@@ -110,8 +113,7 @@ __global__ void static_shared_past_the_end(float* y) { y[threadIdx.x] = neighbou
 // out_of_bounds_array <<<1, 32>>>
 __global__ void own_array_past_the_end(float* y, int n) {
     float row[4] = {};
-    for (int d = 0; d < n; ++d)
-        row[d] += float(d);  // FAULT
+    for (int d = 0; d < n; ++d) row[d] += float(d);  // FAULT
     y[threadIdx.x] = row[threadIdx.x % 4];
 }
 
@@ -134,7 +136,7 @@ __global__ void uninitialised_shared(float* y) {
 __global__ void race_shared(float* y) {
     __shared__ float s[64];
     int i = threadIdx.x;
-    s[i] = float(i);  // OTHER
+    s[i] = float(i);   // OTHER
     y[i] = s[63 - i];  // FAULT
 }
 
@@ -163,7 +165,7 @@ __global__ void race_within_a_warp(float* y) {
 // race_global <<<1, 64>>>
 __global__ void race_global(float* y) {
     int i = threadIdx.x;
-    y[i] = float(i);  // OTHER
+    y[i] = float(i);              // OTHER
     y[64 + i] = y[(i + 1) % 64];  // FAULT
 }
 

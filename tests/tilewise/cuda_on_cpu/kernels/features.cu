@@ -110,7 +110,8 @@ extern "C" int whole_program(const float* x, float* y, int n) {
     cudaEvent_t start, end;
     cudaEventCreate(&start);
     cudaEventCreate(&end);
-    if (cudaMalloc(&device_x, n * sizeof(float)) || cudaMalloc(&device_y, sizeof(float))) return cudaErrorMemoryAllocation;
+    if (cudaMalloc(&device_x, n * sizeof(float)) || cudaMalloc(&device_y, sizeof(float)))
+        return cudaErrorMemoryAllocation;
     cudaMemcpy(device_x, x, n * sizeof(float), cudaMemcpyHostToDevice);
     cudaMemset(device_y, 0, sizeof(float));
     cudaFuncSetAttribute(sum_of, cudaFuncAttributeMaxDynamicSharedMemorySize, 64 * 1024);
@@ -155,6 +156,10 @@ __global__ void left_out(Missing* y) { *y = 1.0f; }
 #endif
 
 template <class T>
-__global__ void a_template(T* y) { *y = T(1); }
+__global__ void a_template(T* y) {
+    *y = T(1);
+}
 
-__global__ void __launch_bounds__(128, 2) after_the_hidden(float* __restrict__ y /* one number */, int n) { *y = float(n); }
+__global__ void __launch_bounds__(128, 2) after_the_hidden(float* __restrict__ y /* one number */, int n) {
+    *y = float(n);
+}

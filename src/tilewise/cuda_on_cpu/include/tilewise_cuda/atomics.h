@@ -5,10 +5,20 @@ extern "C" void tw_atomic(const void* address, unsigned bytes, const char* file,
 
 namespace tilewise {
 
-template <unsigned bytes> struct Word;
-template <> struct Word<2> { using type = std::uint16_t; };
-template <> struct Word<4> { using type = std::uint32_t; };
-template <> struct Word<8> { using type = std::uint64_t; };
+template <unsigned bytes>
+struct Word;
+template <>
+struct Word<2> {
+    using type = std::uint16_t;
+};
+template <>
+struct Word<4> {
+    using type = std::uint32_t;
+};
+template <>
+struct Word<8> {
+    using type = std::uint64_t;
+};
 
 template <class T, class Change>
 TW_UNCHECKED T atomic_update(T* address, Change change, const char* file, int line) {
@@ -25,13 +35,16 @@ TW_UNCHECKED T atomic_update(T* address, Change change, const char* file, int li
     return old;
 }
 
-template <class T> struct Same { using type = T; };  // the address alone decides the type: atomicAdd(&x, 1) works
+template <class T>
+struct Same {
+    using type = T;
+};  // the address alone decides the type: atomicAdd(&x, 1) works
 
 }  // namespace tilewise
 
-#define TW_ATOMIC(name, expression)                                                                     \
-    template <class T>                                                                                  \
-    T name(T* address, typename tilewise::Same<T>::type value, TW_HERE) {                               \
+#define TW_ATOMIC(name, expression)                                                                  \
+    template <class T>                                                                               \
+    T name(T* address, typename tilewise::Same<T>::type value, TW_HERE) {                            \
         return tilewise::atomic_update(address, [=](T old) -> T { return expression; }, file, line); \
     }
 
@@ -40,7 +53,7 @@ TW_ATOMIC(atomicSub, old - value)
 TW_ATOMIC(atomicExch, (static_cast<void>(old), value))
 TW_ATOMIC(atomicMin, value < old ? value : old)
 TW_ATOMIC(atomicMax, old < value ? value : old)
-TW_ATOMIC(atomicAnd, old & value)
+TW_ATOMIC(atomicAnd, old& value)
 TW_ATOMIC(atomicOr, old | value)
 TW_ATOMIC(atomicXor, old ^ value)
 TW_ATOMIC(atomicInc, old >= value ? T(0) : T(old + 1))

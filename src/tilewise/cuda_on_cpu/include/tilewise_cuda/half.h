@@ -50,9 +50,9 @@ struct alignas(4) __half2 {
 };
 using half2 = __half2;
 
-#define TW_HALF_OPERATOR(sign, name)                                                       \
-    inline __half operator sign(__half a, __half b) { return float(a) sign float(b); }     \
-    inline __half name(__half a, __half b) { return a sign b; }                            \
+#define TW_HALF_OPERATOR(sign, name)                                                            \
+    inline __half operator sign(__half a, __half b) { return float(a) sign float(b); }          \
+    inline __half name(__half a, __half b) { return a sign b; }                                 \
     inline __half2 operator sign(__half2 a, __half2 b) { return {a.x sign b.x, a.y sign b.y}; } \
     inline __half2 name##2(__half2 a, __half2 b) { return a sign b; }
 TW_HALF_OPERATOR(+, __hadd)
@@ -62,8 +62,8 @@ TW_HALF_OPERATOR(/, __hdiv)
 #undef TW_HALF_OPERATOR
 inline __half2 __h2div(__half2 a, __half2 b) { return a / b; }
 
-#define TW_HALF_COMPARE(sign, name)                                                         \
-    inline bool operator sign(__half a, __half b) { return float(a) sign float(b); }        \
+#define TW_HALF_COMPARE(sign, name)                                                  \
+    inline bool operator sign(__half a, __half b) { return float(a) sign float(b); } \
     inline bool name(__half a, __half b) { return a sign b; }
 TW_HALF_COMPARE(==, __heq)
 TW_HALF_COMPARE(!=, __hne)

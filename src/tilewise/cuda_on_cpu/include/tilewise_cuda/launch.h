@@ -62,8 +62,9 @@ template <class... Parameters>
 Launcher<Parameters...> launcher(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
                                  cudaStream_t, const char* name, const char* file, int line) {
     using This = Launcher<Parameters...>;
-    return {kernel, {name, reinterpret_cast<const void*>(kernel), This::run_thread, nullptr, 0, touch_shared, grid, block,
-                     shared_bytes, TW_CHECKED, file, line}};
+    return {kernel,
+            {name, reinterpret_cast<const void*>(kernel), This::run_thread, nullptr, 0, touch_shared, grid, block,
+             shared_bytes, TW_CHECKED, file, line}};
 }
 
 }  // namespace tilewise

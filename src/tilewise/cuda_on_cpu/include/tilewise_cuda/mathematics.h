@@ -14,9 +14,13 @@
 #define __tanf tanf
 
 template <class A, class B>
-constexpr auto min(A a, B b) -> decltype(a + b) { return b < a ? b : a; }
+constexpr auto min(A a, B b) -> decltype(a + b) {
+    return b < a ? b : a;
+}
 template <class A, class B>
-constexpr auto max(A a, B b) -> decltype(a + b) { return a < b ? b : a; }
+constexpr auto max(A a, B b) -> decltype(a + b) {
+    return a < b ? b : a;
+}
 
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline double rsqrt(double x) { return 1.0 / sqrt(x); }
@@ -64,12 +68,22 @@ inline unsigned __brev(unsigned x) {
 
 // Loads and stores with a hint to the cache, which a CPU has no use for.
 template <class T>
-__forceinline__ T __ldg(const T* address) { return *address; }
+__forceinline__ T __ldg(const T* address) {
+    return *address;
+}
 template <class T>
-__forceinline__ T __ldcg(const T* address) { return *address; }
+__forceinline__ T __ldcg(const T* address) {
+    return *address;
+}
 template <class T>
-__forceinline__ T __ldcs(const T* address) { return *address; }
+__forceinline__ T __ldcs(const T* address) {
+    return *address;
+}
 template <class T>
-__forceinline__ void __stcs(T* address, T value) { *address = value; }
+__forceinline__ void __stcs(T* address, T value) {
+    *address = value;
+}
 template <class T>
-__forceinline__ void __stcg(T* address, T value) { *address = value; }
+__forceinline__ void __stcg(T* address, T value) {
+    *address = value;
+}

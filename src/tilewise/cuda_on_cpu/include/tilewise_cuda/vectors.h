@@ -1,12 +1,12 @@
 // dim3, float4 and their kin, with CUDA's sizes and alignments.
 #pragma once
 
-#define TW_VECTORS(type, name, align2, align4)                                                              \
-    struct alignas(align2) name##2 { type x, y; };                                                          \
-    struct name##3 { type x, y, z; };                                                                       \
-    struct alignas(align4) name##4 { type x, y, z, w; };                                                    \
-    inline name##2 make_##name##2(type x, type y) { return {x, y}; }                                        \
-    inline name##3 make_##name##3(type x, type y, type z) { return {x, y, z}; }                             \
+#define TW_VECTORS(type, name, align2, align4)                                  \
+    struct alignas(align2) name##2 { type x, y; };                              \
+    struct name##3 { type x, y, z; };                                           \
+    struct alignas(align4) name##4 { type x, y, z, w; };                        \
+    inline name##2 make_##name##2(type x, type y) { return {x, y}; }            \
+    inline name##3 make_##name##3(type x, type y, type z) { return {x, y, z}; } \
     inline name##4 make_##name##4(type x, type y, type z, type w) { return {x, y, z, w}; }
 
 TW_VECTORS(signed char, char, 2, 4)

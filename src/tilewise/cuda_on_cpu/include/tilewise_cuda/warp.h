@@ -33,14 +33,18 @@ TW_UNCHECKED void shuffle_lanes(void* const* arguments, unsigned mask) {
         auto& mine = *static_cast<Shuffle<T>*>(arguments[lane]);
         bool there = mask >> mine.source & 1;
         if (!there && mine.must_be_there) return tw_bad_source(lane, mine.source, mask);
-        // What CUDA leaves undefined is poison here: the ends of a chain of shuffles down may read it, and must not use it.
-        if (there) std::memcpy(&mine.result, &static_cast<Shuffle<T>*>(arguments[mine.source])->value, sizeof(T));
-        else std::memset(&mine.result, 0xff, sizeof(T));
+        // What CUDA leaves undefined is poison here: the ends of a chain of shuffles down may read it, and must not use
+        // it.
+        if (there)
+            std::memcpy(&mine.result, &static_cast<Shuffle<T>*>(arguments[mine.source])->value, sizeof(T));
+        else
+            std::memset(&mine.result, 0xff, sizeof(T));
     }
 }
 
 template <class T>
-T shuffle(unsigned mask, T value, unsigned source, bool must_be_there, const char* operation, const char* file, int line) {
+T shuffle(unsigned mask, T value, unsigned source, bool must_be_there, const char* operation, const char* file,
+          int line) {
     Shuffle<T> mine{value, value, source & 31, must_be_there};
     tw_meet(mask, &mine, shuffle_lanes<T>, Order::none, operation, file, line);
     return mine.result;
@@ -65,7 +69,8 @@ TW_UNCHECKED inline void gather_equals(void* const* arguments, unsigned mask) {
         auto& mine = *static_cast<Vote*>(arguments[lane]);
         mine.result = 0;
         for (unsigned other = 0; other < 32; ++other)
-            if ((mask >> other & 1) && static_cast<Vote*>(arguments[other])->value == mine.value) mine.result |= 1u << other;
+            if ((mask >> other & 1) && static_cast<Vote*>(arguments[other])->value == mine.value)
+                mine.result |= 1u << other;
     }
 }
 
@@ -81,7 +86,8 @@ inline unsigned vote(unsigned mask, unsigned long long value, Combine combine, c
 template <class T>
 T __shfl_sync(unsigned mask, T value, int source, int width = 32, TW_HERE) {
     unsigned first = tw_identity()->lane & ~unsigned(width - 1);
-    return tilewise::shuffle(mask, value, first + (unsigned(source) & unsigned(width - 1)), true, "__shfl_sync", file, line);
+    return tilewise::shuffle(mask, value, first + (unsigned(source) & unsigned(width - 1)), true, "__shfl_sync", file,
+                             line);
 }
 
 template <class T>
