@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -44,5 +45,5 @@ def _frames(library: str, offsets: list[int]) -> dict[int, list[Place]]:
             current = frames.setdefault(int(line, 16), [])
         else:
             file, _, number = line.split(" (discriminator", 1)[0].rpartition(":")
-            current.append((file.removeprefix("./"), int(number) if number.isdigit() else 0))
+            current.append((os.path.normpath(file), int(number) if number.isdigit() else 0))
     return frames

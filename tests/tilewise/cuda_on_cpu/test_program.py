@@ -120,6 +120,14 @@ def test_wrong_arguments_are_refused_by_name(cache: Path) -> None:
         program.launch("scale", grid=(1, 1, 1, 1), block=1, args=(x, x, 1.0, 8))
 
 
+def test_faults_of_a_text_carry_the_name_that_it_was_given(cache: Path) -> None:
+    program = compile(SCALE.replace("i < n", "true"), name="scale.cu", checked=True, cache=cache)
+    with program.watch() as report:
+        program.launch("scale", grid=1, block=8, args=(torch.zeros(8), torch.zeros(4), 1.0, 8))
+    assert [(fault.file, fault.line) for fault in report.faults] == [("scale.cu", 4)]
+    assert list(report.lines) == [("scale.cu", 4)]
+
+
 def test_one_report_at_a_time(cache: Path) -> None:
     program = compile(SCALE, cache=cache)
     with program.watch(), pytest.raises(RuntimeError, match="already collecting"), program.watch():
