@@ -30,7 +30,7 @@ Now, in {{folder}}, grade it in one of these ways (some minutes: endless loops r
   tilewise grade {CHAPTER} --csv marks.csv
   nbgrader autograde {CHAPTER}
   jupyter lab, then Nbgrader > Formgrader > {CHAPTER} and the button of each student
-and compare: python -m scripts.hostile_class {{folder}} --check"""
+and compare, in this folder again: python -m scripts.hostile_class {{folder}} --check"""
 
 
 def make(folder: Path) -> None:

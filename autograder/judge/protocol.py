@@ -97,6 +97,9 @@ def _spec(entry: Any) -> tuple[torch.dtype, list[int]]:
     shape = _list_of(entry[1], MAX_DIMENSIONS)
     if not all(type(size) is int and 0 <= size <= MAX_BYTES for size in shape):
         raise ProtocolError("a shape needs whole numbers that fit")
+    # Sizes beside a 0 hold nothing, and yet torch works out strides from them.
+    if math.prod(max(size, 1) for size in shape) > MAX_BYTES:
+        raise ProtocolError("a shape needs sizes whose product fits")
     return DTYPES[entry[0]], shape
 
 

@@ -237,6 +237,11 @@ def test_no_environment_of_the_machine_shows(isolating: Judge) -> None:
     assert str(Path.home()) not in printed.replace(os.path.realpath(sys.base_prefix), "")
 
 
+@pytest.mark.parametrize("rung", ["namespaces", "bubblewrap"])
+def test_the_name_of_the_machine_does_not_show(judges, rung: str) -> None:
+    assert spied(judges(rung), "import socket\nprint(socket.gethostname())").printed.split()[-1] == "tilewise"
+
+
 def test_neither_course_nor_judge_nor_library_can_be_found(isolating: Judge, toy_course: Path) -> None:
     repository = Path(__file__).resolve().parents[3]
     ours = "('auto' + 'grader', 'tile' + 'wise', 'tile' + 'wise_lab')"  # the names themselves are forbidden

@@ -62,6 +62,7 @@ BAD_BUFFERS = {
     "unknown dtype": {"buffers": [["complex64", [1]]]},
     "dtype is a list": {"buffers": [[["float32"], [1]]]},
     "shape is a number": {"buffers": [["float32", 4]]},
+    "strides of nothing overflow": {"buffers": [["float32", [0, *[1 << 27] * 7]]]},
     "negative size": {"buffers": [["float32", [-1]]]},
     "size is a bool": {"buffers": [["float32", [True]]]},
     "size is a float": {"buffers": [["float32", [1.0]]]},
