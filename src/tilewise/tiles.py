@@ -33,6 +33,7 @@ class Slab:
     """Some heads of keys of one batch element, with all their queries; what a backend works on at a time.
 
     heads: which heads of keys   unit: what scores are multiplied by, 1 or log2(e)
+    rooms: memory for `product`, which all slabs of a pass share
     """
 
     spec: Spec
@@ -44,6 +45,7 @@ class Slab:
     n_k: int
     unit: float
     device: torch.device
+    rooms: dict[str, Tensor]
 
     def queries(self, x: Tensor, rows: range | None = None) -> Tensor:
         """Take these queries of what belongs to queries, in the dtype of the sums.
@@ -80,9 +82,9 @@ class Slab:
         Memory that each tile takes anew may come from the system each time, which clears every page of it first.
         """
         shape = (*x.shape[:-1], y.shape[-1])
-        if room not in self._rooms or self._rooms[room].numel() < math.prod(shape):
-            self._rooms[room] = x.new_empty(math.prod(shape))
-        return torch.bmm(x, y, out=self._rooms[room][: math.prod(shape)].view(shape))
+        if room not in self.rooms or self.rooms[room].numel() < math.prod(shape):
+            self.rooms[room] = x.new_empty(math.prod(shape))
+        return torch.bmm(x, y, out=self.rooms[room][: math.prod(shape)].view(shape))
 
     def scores(self, q_i: Tensor, k_j: Tensor, rows: range, columns: range) -> Scores | None:
         """Form one tile, or give None where the mask hides all of it.
@@ -144,10 +146,6 @@ class Slab:
         return tile[..., columns.start : columns.stop] if mask.shape[3] > 1 else tile
 
     @cached_property
-    def _rooms(self) -> dict[str, Tensor]:
-        return {}
-
-    @cached_property
     def _slopes(self) -> Tensor:
         """(heads, G, 1, 1), times unit"""
         assert self.spec.alibi_slopes is not None
@@ -171,10 +169,11 @@ def slabs(q: Tensor, k: Tensor, spec: Spec, *, block_q: int, block_k: int, unit:
     group, n_q = group_size(q, k), q.shape[2]
     per_head = max(1, group * min(block_q, n_q) * min(block_k, n_k))
     together = max(1, TILE_ELEMENTS // per_head)
+    rooms: dict[str, Tensor] = {}
     for b in range(batch):
         for first in range(0, h_kv, together):
             heads = slice(first, min(first + together, h_kv))
-            yield Slab(spec, b, heads, group, h_kv, n_q, n_k, unit, q.device)
+            yield Slab(spec, b, heads, group, h_kv, n_q, n_k, unit, q.device, rooms)
 
 
 def blocks(span: range, size: int) -> Iterator[range]:
