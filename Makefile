@@ -2,6 +2,7 @@
 # make setup           the set-up alone: .venv with the `tilewise` command in .venv/bin
 # make check           what takes seconds: format, lint, types, generated files in step, changed chapters
 # make test            set up, then every test
+# make bench           speed, memory and import of the library against their bars      ARGS="--only memory"   a part
 # make gpu-check       on a machine with a GPU: every case of the library, compiled, against float64
 # make gpu-bench       there too: times against PyTorch's flash attention      ARGS=--sweep   and of other tiles
 #
@@ -16,7 +17,7 @@ BASE ?= HEAD
 BIN := .venv/bin
 GPU_PYTHON ?= $(BIN)/python
 
-.PHONY: learn setup check test gpu-check gpu-bench
+.PHONY: learn setup check test bench gpu-check gpu-bench
 
 learn: setup
 	@$(BIN)/tilewise learn --lang $(lang)
@@ -39,6 +40,9 @@ test: setup
 	@bash scripts/debian.sh chromium fonts-noto-cjk
 	$(BIN)/pytest -n $(JOBS) -m "not browser"
 	$(BIN)/pytest -m browser
+
+bench: setup
+	$(BIN)/python -m benchmarks.library $(ARGS)
 
 gpu-check:
 	@$(GPU_PYTHON) -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "gpu-check: PyTorch finds no GPU here, so nothing was checked")'

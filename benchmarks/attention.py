@@ -44,8 +44,8 @@ def by_autograd(attend: Callable[[Tensor, Tensor, Tensor], Tensor], *tensors: Te
     return Contender(partial(attend, *inputs), lambda: torch.autograd.grad(o, inputs, do, retain_graph=True))
 
 
-def contenders(n: int, causal: bool) -> dict[str, Contender]:
-    q, k, v, do = (torch.randn(BATCH, HEADS, n, WIDTH) for _ in range(4))
+def contenders(q: Tensor, k: Tensor, v: Tensor, do: Tensor, causal: bool) -> dict[str, Contender]:
+    """Set all of them up for one problem; none may change its tensors. The passes give what each gives by itself."""
     spec = make_spec(q, k, v, causal=causal)
     o, lse = torch_fa2.forward(q, k, v, spec)
     fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -70,7 +70,8 @@ def contenders(n: int, causal: bool) -> dict[str, Contender]:
 def times(n: int, causal: bool, rounds: int) -> dict[str, dict[str, list[float]]]:
     """Time all contenders side by side. -> milliseconds of each round, by contender and by the names of PASSES"""
     tasks: dict[str, Run] = {}
-    for name, contender in contenders(n, causal).items():
+    tensors = (torch.randn(BATCH, HEADS, n, WIDTH) for _ in range(4))
+    for name, contender in contenders(*tensors, causal).items():
         tasks |= {f"{name} forward": contender.forward, f"{name} backward": contender.backward}
     taken = interleaved(tasks, rounds)
     found = {}

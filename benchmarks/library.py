@@ -36,10 +36,20 @@ def measured(part: str, lengths: tuple[int, ...], share: float) -> Iterator[Tabl
         yield footprint.imports()
 
 
+def command(options: argparse.Namespace) -> str:
+    """Name the command that measures the same, wherever its figures go."""
+    words = ["python -m benchmarks.library", *(f"--only {part}" for part in options.only or ())]
+    if tuple(options.lengths) != tuple(attention.ROUNDS):
+        words.append(f"--lengths {' '.join(map(str, options.lengths))}")
+    if options.rounds != 1.0:
+        words.append(f"--rounds {options.rounds:g}")
+    return " ".join(words)
+
+
 def main() -> int:
     if not ONE_THREAD.items() <= os.environ.items():
-        command = [sys.executable, "-m", "benchmarks.library", *sys.argv[1:]]
-        os.execve(sys.executable, command, {**os.environ, **ONE_THREAD})
+        again = [sys.executable, "-m", "benchmarks.library", *sys.argv[1:]]
+        os.execve(sys.executable, again, {**os.environ, **ONE_THREAD})
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=PARTS, action="append", help="this part, and those given likewise")
     parser.add_argument("--lengths", type=int, nargs="+", choices=attention.ROUNDS, default=tuple(attention.ROUNDS))
@@ -49,7 +59,7 @@ def main() -> int:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     about = machine()
-    print(f"# The library, measured by `{' '.join(['python -m benchmarks.library', *sys.argv[1:]])}`")
+    print(f"# The library, measured by `{command(options)}`")
     print("\nTime is the processor's, of one thread; each figure is a median, with the quartiles in brackets.\n")
     print("\n".join(f"- {name}: {value}" for name, value in about.items()), flush=True)
     found = []
