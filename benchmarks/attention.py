@@ -70,8 +70,8 @@ def contenders(q: Tensor, k: Tensor, v: Tensor, do: Tensor, causal: bool) -> dic
 def times(n: int, causal: bool, rounds: int) -> dict[str, dict[str, list[float]]]:
     """Time all contenders side by side. -> milliseconds of each round, by contender and by the names of PASSES"""
     tasks: dict[str, Run] = {}
-    tensors = (torch.randn(BATCH, HEADS, n, WIDTH) for _ in range(4))
-    for name, contender in contenders(*tensors, causal).items():
+    q, k, v, do = (torch.randn(BATCH, HEADS, n, WIDTH) for _ in range(4))
+    for name, contender in contenders(q, k, v, do, causal).items():
         tasks |= {f"{name} forward": contender.forward, f"{name} backward": contender.backward}
     taken = interleaved(tasks, rounds)
     found = {}
