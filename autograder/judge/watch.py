@@ -128,9 +128,13 @@ class Watch:
         return over
 
     def _memory_over(self, now: Look) -> Overrun | None:
-        """Compare memory with the limit: first what cannot be too low, and exactly only where that is over."""
+        """Compare what processes hold together with the limit; the kernel holds each by itself to it.
+
+        First what cannot be too low is compared, and only where that is over, what they hold exactly.
+        """
         self._most_held = max(self._most_held, now.anonymous + now.files - self._fresh.anonymous)
-        if sum(now.resident.values()) + now.files - sum(self._fresh.resident.values()) <= self._memory:
+        most = sum(now.resident.values()) + now.files - sum(self._fresh.resident.values())
+        if most <= self._memory or not (now.files or len(now.resident) > 1):
             return None
         held = exact_bytes(list(now.resident)) + now.files - self._fresh.anonymous
         self._most_held = max(self._most_held, held)
