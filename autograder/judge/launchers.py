@@ -24,8 +24,8 @@ HERE = Path(__file__).resolve().parent
 READY_SECONDS = 60.0
 CHILD_PID = re.compile(rb'"child-pid":\s*(\d+)')
 PROCESSES = 64
-# Chapter 07 proves that 64 MiB of scores were never held: what can be written must not hold a quarter of them.
-TEMPORARY_BYTES = 16 * 1024 * 1024
+# Chapter 07 proves that 48 MiB of scores were never held: what can be written must not hold a quarter of them.
+TEMPORARY_BYTES = 12 * 1024 * 1024
 NOTHING = "65536"  # bytes; room for the folders on the way to what is shown
 # All that a worker's environment holds; it tells nothing about the machine or its user.
 ENVIRONMENT = {
