@@ -39,10 +39,10 @@ def test_a_backend_that_cannot_run_says_why_and_what_can(name: str) -> None:
 
 
 def test_auto_takes_the_first_that_can_and_says_why_not_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "_ON_CPU", ("cpp", "cuda_cpu", "torch_fa2", "reference"))
+    monkeypatch.setattr(backends, "_ON_CPU", ("cpp", "cuda", "torch_fa2", "reference"))
     choice = tilewise.explain_backend(Q, K, V)
     assert choice.name == "torch_fa2"
-    assert list(choice.refused) == ["cpp", "cuda_cpu"]
+    assert list(choice.refused) == ["cpp", "cuda"]
     assert str(choice).splitlines()[1:] == [f"  not {name}: {reason}" for name, reason in choice.refused.items()]
     assert torch.equal(tilewise.attention(Q, K, V), tilewise.attention(Q, K, V, backend="torch_fa2"))
 
