@@ -84,11 +84,11 @@ def write_user_map(process, user, group):
             target.write(text)
 
 
-def new_user_namespace():
-    """Enter a user namespace whose map the parent writes. It is `nobody`'s, so that the judge may look into it."""
+def new_user_namespace(user):
+    """Enter a user namespace whose map the parent writes. It is this user's, so that the judge may look into it."""
     _called("keep capabilities", libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
     header, sets = CapabilityHeader(CAPABILITY_VERSION, 0), (ctypes.c_uint32 * 6)()
     _called("capget", libc.capget(ctypes.byref(header), sets))
     sets[0], sets[3] = sets[1], sets[4]  # what is permitted becomes effective again
@@ -96,10 +96,10 @@ def new_user_namespace():
     _called("unshare user", libc.unshare(CLONE_NEWUSER))
 
 
-def become_nobody():
-    """Take the one user of this namespace; run after the map is written."""
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
+def become(user):
+    """Become this user and group; inside a user namespace, once its map is written."""
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
     libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # changing users made /proc/self belong to root
 
 
@@ -170,7 +170,7 @@ def open_the_way(paths):
     closed = {folder for path in paths if (folder := _first_closed(path))}
     if not closed:
         return
-    _called(f"opening {', '.join(sorted(closed))} to the user nobody", libc.unshare(CLONE_NEWNS))
+    _called(f"opening {', '.join(sorted(closed))} to other users", libc.unshare(CLONE_NEWNS))
     _mount(None, "/", flags=MS_REC | MS_PRIVATE)
     covered = [path for path in paths if _first_closed(path)]
     handles = {path: os.open(path, os.O_PATH | os.O_NOFOLLOW) for path in covered}

@@ -17,6 +17,7 @@ from typing import Any
 
 from autograder.judge import filter as syscalls
 from autograder.judge import landlock
+from autograder.judge.isolation import NOBODY
 from autograder.judge.rungs import Launcher, Rung, SandboxError, Wires, open_wires
 from autograder.judge.view import View, view
 
@@ -112,7 +113,8 @@ class ZygoteLauncher:
         life = SupervisedLife()
         ends = [life.their_end, *worker_ends]
         try:
-            socket.send_fds(self._control, [b"worker"], ends)
+            # A fork server that stayed root makes the worker a process of this user's, and never one of root's.
+            socket.send_fds(self._control, [b"%d" % (os.getuid() or NOBODY)], ends)
         except OSError as error:
             raise SandboxError(f"the fork server is gone: {error}") from error
         finally:

@@ -68,7 +68,7 @@ def main():
             os._exit(0)
         if os.fork() == 0:
             control.close()
-            Supervisor(isolation, worker, syscalls, landlock, settings, descriptors).run()
+            Supervisor(isolation, worker, syscalls, landlock, settings, int(message), descriptors).run()
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -92,11 +92,14 @@ def large_pages():
 
 
 class Supervisor:
-    """Starts one worker, watches the judge's end of `life`, and reports there how the worker ended."""
+    """Starts one worker, watches the judge's end of `life`, and reports there how the worker ended.
 
-    def __init__(self, isolation, worker, syscalls, landlock, settings, descriptors):
+    user: whom the worker's `nobody` is outside of its namespaces, where this process may choose.
+    """
+
+    def __init__(self, isolation, worker, syscalls, landlock, settings, user, descriptors):
         self.isolation, self.worker, self.syscalls, self.landlock = isolation, worker, syscalls, landlock
-        self.settings = settings
+        self.settings, self.user = settings, user
         life, self.channel, self.output = descriptors
         self.life = socket.socket(fileno=life)
 
@@ -127,7 +130,7 @@ class Supervisor:
         os.close(entered_end)
         os.close(mapped)
         if privileged and os.read(entered, 1):
-            self.isolation.write_user_map(child, self.isolation.NOBODY, self.isolation.NOBODY)
+            self.isolation.write_user_map(child, self.user, self.user)
         os.close(mapped_end)
         return self._watch(child)
 
@@ -136,11 +139,11 @@ class Supervisor:
         os.setsid()  # a signal to one's own group (kill 0, for there getppid is 0) must not reach the supervisor
         isolation.build_root(settings["shown"], settings["hidden"], settings["temporary_bytes"])
         if settings["privileged"]:
-            isolation.new_user_namespace()
+            isolation.new_user_namespace(self.user)
             os.write(entered_end, b"x")
             self._close_all_but(self.life.fileno(), mapped)  # the parent's closing must be the last
             os.read(mapped, 1)
-        isolation.become_nobody()
+        isolation.become(isolation.NOBODY)
         isolation.die_with_parent()
         isolation.forbid_nested_namespaces()
         isolation.drop_privileges()

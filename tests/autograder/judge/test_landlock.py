@@ -237,8 +237,8 @@ def test_who_keeps_forking_away_is_caught_at_one_stroke(confined: Judge) -> None
         "    try:\n        leave()\n        left += 1\n    except OSError: pass\n"
         "print('left', left)\n"
         "if os.fork() == 0:\n    end = time.monotonic() + 60\n"
-        "    while time.monotonic() < end:\n        if os.fork(): os._exit(0)\n"
-        "    os._exit(0)\n"
+        "    try:\n        while time.monotonic() < end:\n            if os.fork(): os._exit(0)\n"
+        "    finally: os._exit(0)\n"
         f"time.sleep(0.1)\nreturn {RIGHT}"
     )
     verdict = ask(confined, answer(body))
