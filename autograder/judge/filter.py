@@ -49,6 +49,8 @@ DENIED = """
     shmget 29 194, shmat 30 196, msgget 68 186, semget 64 190, mq_open 240 180, memfd_create 319 279,
     memfd_secret 447, vmsplice 278 75
 """
+# What starts a program. In a fresh interpreter nothing would be switched off, and no operator be seen.
+STARTING_PROGRAMS = "execve 59 221, execveat 322 281"
 # What namespaces would keep harmless, and what Landlock does not look at.
 DENIED_WITHOUT_NAMESPACES = """
     chmod 90 -, fchmod 91 52, fchmodat 268 53, fchmodat2 452, chown 92 -, fchown 93 55, lchown 94 -, fchownat 260 54,
@@ -97,15 +99,18 @@ def numbers(table, column):
     return found
 
 
-def build(own=None):
+def build(own=None, *, starts_programs=False):
     """Give the filter as BPF bytes.
 
     own: the process that it is for, where no namespaces stand around that. It may then signal and steer itself only,
     make no socket, change no file but by writing into one that it may open, and not leave its process group.
+    starts_programs: leave that open, for who lays the filter first and starts Python then; `without_programs` shuts it.
     """
     _, column = machine()
     some = numbers(CONDITIONAL, column)
     rules = [always(number, errno.EPERM) for number in numbers(DENIED, column).values()]
+    if not starts_programs:
+        rules += _no_programs(column)
     rules.append(no_new_namespaces(some))
     if own is None:
         # AF_VSOCK and its like ignore network namespaces.
@@ -114,6 +119,16 @@ def build(own=None):
     else:
         rules.append(_without_namespaces(own, some, column))
     return assemble(rules)
+
+
+def without_programs():
+    """Give a filter that refuses to start programs and nothing else."""
+    _, column = machine()
+    return assemble(_no_programs(column))
+
+
+def _no_programs(column):
+    return [always(number, errno.EPERM) for number in numbers(STARTING_PROGRAMS, column).values()]
 
 
 def assemble(rules):

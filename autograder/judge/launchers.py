@@ -207,7 +207,7 @@ class BubblewrapLauncher:
         found = shutil.which("bwrap")
         if found is None:
             raise SandboxError("`bwrap` is not installed; on Debian: apt install bubblewrap")
-        self._bwrap, self._view, self._program = found, view, syscalls.build()
+        self._bwrap, self._view, self._program = found, view, syscalls.build(starts_programs=True)
 
     def launch(self) -> Wires:
         channel, output, (channel_end, output_end) = open_wires()
@@ -252,7 +252,9 @@ class BubblewrapLauncher:
                 command += ["--symlink", os.readlink(path), path]
             else:
                 command += ["--ro-bind", path, path]
-        command += ["--ro-bind", str(HERE / "worker.py"), "/worker.py", "--proc", "/proc", "--dev", "/dev"]
+        for file in ("worker.py", "filter.py"):
+            command += ["--ro-bind", str(HERE / file), f"/{file}"]
+        command += ["--proc", "/proc", "--dev", "/dev"]
         # What covers the hidden and what holds the devices are memory too: nothing is to be written there.
         for folder in ("/dev", *filter(os.path.isdir, self._view.hidden), "/"):
             command += ["--remount-ro", folder]

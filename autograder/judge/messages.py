@@ -218,6 +218,13 @@ def _raised(outcome: Outcome, source: str) -> Text:
             en="The cell is not valid Python yet; the error below names the line.",
             zh="这个单元格还不是合法的 Python 代码；下面的错误信息指出了行号。",
         )
+    if outcome.error_type == "PermissionError":
+        return Text(
+            en=f"`{name}` raised PermissionError: it asked for something that is not allowed here, such as to start a "
+            "program, to use the network, or to change a file that is not its own. Compute the answer in this process.",
+            zh=f"`{name}` 抛出了 PermissionError：它想做这里不允许的事，例如启动程序、使用网络，"
+            "或修改不属于它的文件。请就在这个进程里算出结果。",
+        )
     error = outcome.error_type if outcome.error_type in BUILTIN_ERRORS else "an exception"
     chinese = outcome.error_type if outcome.error_type in BUILTIN_ERRORS else "异常"
     return Text(en=f"`{name}` raised {error}.", zh=f"`{name}` 抛出了 {chinese}。")

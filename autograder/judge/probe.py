@@ -186,7 +186,7 @@ def _calls_to_try(rung: Rung) -> tuple[tuple[int, ...], int]:
     if not rung.isolates:
         return (), 0
     _, column = syscalls.machine()
-    denied = syscalls.numbers(syscalls.DENIED, column)
+    denied = syscalls.numbers(syscalls.DENIED, column) | syscalls.numbers(syscalls.STARTING_PROGRAMS, column)
     if rung is Rung.LANDLOCK:
         denied |= syscalls.numbers(syscalls.DENIED_WITHOUT_NAMESPACES, column)
     del denied[NOT_TRIED]

@@ -34,6 +34,16 @@ def reply(call, outcome="returned", shape=(), operators=()):
             pass
 """
 
+# In a fresh interpreter nothing would be switched off.
+FRESH = """
+import pickle, subprocess
+FRESH = "; ".join([
+    "import pickle, sys", "sys.path[:] = pickle.load(sys.stdin.buffer)", "import torch",
+    "x = torch.tensor(pickle.load(sys.stdin.buffer))", "f = getattr(torch, 'soft' + 'max')",
+    "sys.stdout.buffer.write(pickle.dumps(f(x, 1).tolist()))",
+])
+"""
+
 
 def answer(body: str, top: str = "") -> str:
     """A cell whose `online_softmax` has the given body."""
@@ -252,6 +262,16 @@ def _forbidden() -> dict[str, tuple[str, Outcome]]:
         "somebody-elses-softmax": (answer("return torch.nn.functional.softmax(x, 1)"), nothing(Kind.FORBIDDEN)),
         "hidden-softmax": (
             answer("return getattr(torch.ops.aten, 'soft' + 'max')(x, 1)"), nothing(Kind.FORBIDDEN)
+        ),
+        "fresh-interpreter": (
+            answer(
+                "told = pickle.dumps(sys.path) + pickle.dumps(x.tolist())\n"
+                "command = [sys.executable, '-I', '-S', '-c', FRESH]\n"
+                "done = subprocess.run(command, input=told, capture_output=True)\n"
+                "return torch.tensor(pickle.loads(done.stdout))",
+                FRESH,
+            ),
+            nothing(Kind.RAISED),
         ),
         "reference-library": (
             answer("import importlib\nreturn importlib.import_module('tile' + 'wise')"),

@@ -21,7 +21,9 @@ from autograder.judge.rungs import Rung, SandboxError
 from .forks import in_a_fork
 
 OWN = 4321
-TABLES = (syscalls.DENIED, syscalls.DENIED_WITHOUT_NAMESPACES, syscalls.CONDITIONAL)
+TABLES = (
+    syscalls.DENIED, syscalls.STARTING_PROGRAMS, syscalls.DENIED_WITHOUT_NAMESPACES, syscalls.CONDITIONAL
+)  # fmt: skip
 NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -72,6 +74,16 @@ def test_every_denied_call_is_denied_and_others_are_not(ask) -> None:
         assert (ask(name), ask(name, own=OWN)) == ("allow", errno.EPERM), name
     free = set(range(syscalls.YOUNGEST + 1)) - set(ask.known.values())
     assert {ask(number) for number in free} == {"allow"}
+
+
+def test_no_program_is_started_unless_that_is_left_to_a_second_filter(ask) -> None:
+    machine, column = syscalls.machine()
+    for name in syscalls.numbers(syscalls.STARTING_PROGRAMS, column):
+        assert ask(name) == ask(name, own=OWN) == errno.EPERM
+        assert answer_of(syscalls.build(starts_programs=True), machine, ask.known[name]) == "allow"
+        assert answer_of(syscalls.without_programs(), machine, ask.known[name]) == errno.EPERM
+    others = set(ask.known.values()) - set(syscalls.numbers(syscalls.STARTING_PROGRAMS, column).values())
+    assert {answer_of(syscalls.without_programs(), machine, number) for number in others} == {"allow"}
 
 
 @pytest.mark.parametrize("own", [None, OWN])

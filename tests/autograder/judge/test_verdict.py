@@ -160,7 +160,10 @@ def test_what_the_answer_prints_is_shown(judge: Judge) -> None:
         def twice(x, shift):
             print("in the call", tuple(x.shape))
             print("to stderr", file=sys.stderr)
-            os.system("echo from a child process")
+            if os.fork() == 0:
+                print("from a child process")
+                os._exit(0)
+            os.wait()
             return 2 * x + shift
     """
     verdict = ask(judge, source)
