@@ -154,7 +154,9 @@ class _Child:
             if message.get("id") != request["id"]:
                 continue  # the answer to a request whose caller was interrupted
             if "error" in message:
-                raise JudgeError(f"The judge could not judge {request['exercise']}: {message['error']}")
+                self.is_dead = message["ended"]
+                again = ". Ask again: that starts a new judge" if self.is_dead else ""
+                raise JudgeError(f"The judge could not judge {request['exercise']}: {message['error']}{again}")
             return message["verdict"]
 
     def _greeted(self) -> dict[str, Any]:

@@ -55,7 +55,8 @@ def main() -> None:
                 reply({"id": request["id"], "verdict": service.verdict(request)})
             except Exception as error:
                 traceback.print_exc()
-                reply({"id": request["id"], "error": f"{type(error).__name__}: {error}"})
+                told = f"{type(error).__name__}: {error}"
+                reply({"id": request["id"], "error": told, "ended": service.is_broken})
                 if service.is_broken:
                     return
     except BrokenPipeError:
@@ -117,10 +118,19 @@ class Service:
             # It broke: its fork server was killed, say. Another of the same rung, and never of a lower one.
             self.close()
             self.is_broken = True
-            self._open(self.rung, {})
+            self._open_again()
             self.is_broken = False
             verdict = self._engine.verdict(*question, secret=grading)
         return (verdict.redacted() if grading else verdict).model_dump(mode="json")
+
+    def _open_again(self) -> None:
+        from autograder.judge.probe import RungRefused
+
+        try:
+            self._open(self.rung, {})
+        except RungRefused as refusal:
+            # Root made the namespaces, say, which this process is no more: only a new judge can.
+            raise SandboxError(f"its fork server ended, and it cannot start another one ({refusal})") from refusal
 
     def close(self) -> None:
         self._sandbox.close()
