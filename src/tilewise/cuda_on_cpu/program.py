@@ -23,20 +23,20 @@ from tilewise.cuda_on_cpu.toolchain import (
     build_runtime,
     cache_folder,
     find_compiler,
+    is_clang,
     own_files,
 )
 
-PLAIN = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
-# As far as counts need: what is kept in registers is no access, but a float4 stays one access of 16 bytes.
-CHECKED = (
-    "-O1",
-    "-fno-tree-sra",
-    "-g",
-    "-fsanitize=thread",
-    "-fsanitize=bounds",
-    "-ffp-contract=fast",
-    "-fno-math-errno",
-)
+# A function a section, and what it mentions kept: so the runtime works out the static shared memory of each kernel.
+ALWAYS = ("-ffunction-sections", "-ffp-contract=fast", "-fno-math-errno")
+PLAIN = ("-O3", "-fno-trapping-math")
+# -O1 as far as counts need: what is kept in registers is no access.
+CHECKED = ("-O1", "-g", "-fsanitize=thread")
+# A template's shared memory is this file's alone, whatever else is loaded; a float4 stays one access of 16 bytes.
+GCC, GCC_CHECKED = ("-fno-gnu-unique",), ("-fno-tree-sra", "-fsanitize=bounds")
+# clang's other bounds would end the process, and binutils 2.40 misreads the names of files in its DWARF 5.
+CLANG_CHECKED = ("-fsanitize=array-bounds", "-gdwarf-4")
+LINK = ("-Wl,-Bsymbolic", "-Wl,--emit-relocs", "-lm", "-Wl,--wrap=__assert_fail")
 WRAPPED = ("-Wl,--wrap=memset", "-Wl,--wrap=memcpy", "-Wl,--wrap=memmove")
 LAUNCHERS = "launchers"  # the name of the generated part of a unit, in complaints
 
@@ -88,7 +88,7 @@ def compile(
     folders = tuple(folder.resolve() for folder in include)
     depends = reading.included(source.resolve(), folders) if isinstance(source, Path) else set()
     runtime = build_runtime(compiler, cache, fibers=fibers)
-    flags = [*(CHECKED if checked else PLAIN), *(() if "clang" in Path(compiler).name else ("-fno-gnu-unique",))]
+    flags = _flags(compiler, checked)
     flags += [f"-D{key}={value}" for key, value in (defines or {}).items()]
     flags += [f"-I{folder}" for folder in (INCLUDE, INCLUDE / "shims", *folders)]
     kernels = list(reading.kernels(text))
@@ -98,7 +98,7 @@ def compile(
             _unit(source, text, file, launched),
             compiler=compiler,
             flags=[*flags, "-include", "tilewise_cuda.h"],
-            link=[str(runtime), "-Wl,-Bsymbolic", "-lm", "-Wl,--wrap=__assert_fail", *(WRAPPED if checked else ())],
+            link=[str(runtime), *LINK, *(WRAPPED if checked else ())],
             depends=[*depends, *own_files(INCLUDE)],
             cache=cache,
             stem=Path(file).stem,
@@ -114,6 +114,12 @@ def compile(
         kernels = [kernel for line, kernel in enumerate(kernels, 1) if line not in missing]
         library = library_with(kernels)
     return Program(library, load_runtime(runtime), file, text, {k.name: k for k in kernels}, checked)
+
+
+def _flags(compiler: str, checked: bool) -> list[str]:
+    clang = is_clang(compiler)
+    flags = [*ALWAYS, *(CHECKED if checked else PLAIN), *(() if clang else GCC)]
+    return [*flags, *(CLANG_CHECKED if clang else GCC_CHECKED)] if checked else flags
 
 
 def _unit(source: str | Path, text: str, file: str, kernels: list[Kernel]) -> str:

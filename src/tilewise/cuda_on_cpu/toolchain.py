@@ -65,6 +65,11 @@ def _version(compiler: str) -> str:
     return subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
 
 
+def is_clang(compiler: str) -> bool:
+    """Say whether a compiler is clang, whatever it is called."""
+    return "clang" in _version(compiler)
+
+
 @functools.cache
 def machine_flags() -> tuple[str, ...]:
     """Name an instruction set that this machine has, in words that mean the same on every machine."""

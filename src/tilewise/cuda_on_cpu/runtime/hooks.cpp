@@ -65,21 +65,25 @@ void tw_atomic(const void* address, unsigned bytes, const char* file, int line) 
     if (++thread->atomics % 64 == 0) tw_pause();
 }
 
-// The library's own loops over memory are not instrumented; the linker sends a checked kernel's calls here.
-void* __wrap_memset(void* to, int value, size_t bytes) {
-    on_range(to, bytes, Access::store, CALLER);
-    return std::memset(to, value, bytes);
-}
-void* __wrap_memcpy(void* to, const void* from, size_t bytes) {
-    on_range(from, bytes, Access::load, CALLER);
-    on_range(to, bytes, Access::store, CALLER);
-    return std::memcpy(to, from, bytes);
-}
-void* __wrap_memmove(void* to, const void* from, size_t bytes) {
-    on_range(from, bytes, Access::load, CALLER);
-    on_range(to, bytes, Access::store, CALLER);
-    return std::memmove(to, from, bytes);
-}
+// The library's own loops over memory are not instrumented. The linker sends a checked kernel's calls to __wrap_...;
+// newer clangs call __tsan_... themselves.
+#define TW_LOOPS(prefix)                                                \
+    void* prefix##memset(void* to, int value, size_t bytes) {           \
+        on_range(to, bytes, Access::store, CALLER);                     \
+        return std::memset(to, value, bytes);                           \
+    }                                                                   \
+    void* prefix##memcpy(void* to, const void* from, size_t bytes) {    \
+        on_range(from, bytes, Access::load, CALLER);                    \
+        on_range(to, bytes, Access::store, CALLER);                     \
+        return std::memcpy(to, from, bytes);                            \
+    }                                                                   \
+    void* prefix##memmove(void* to, const void* from, size_t bytes) {   \
+        on_range(from, bytes, Access::load, CALLER);                    \
+        on_range(to, bytes, Access::store, CALLER);                     \
+        return std::memmove(to, from, bytes);                           \
+    }
+TW_LOOPS(__wrap_)
+TW_LOOPS(__tsan_)
 
 // An assert() in a kernel names its thread instead of ending the process; the linker sends it here in every build.
 void __wrap___assert_fail(const char* condition, const char* file, unsigned line, const char* function) {

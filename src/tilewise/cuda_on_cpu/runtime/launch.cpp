@@ -10,6 +10,7 @@
 
 #include "checker.h"
 #include "faults.h"
+#include "objects.h"
 
 namespace tilewise {
 
@@ -32,12 +33,33 @@ static unsigned worker_count(const Launch& launch, std::uint64_t blocks) {
     return unsigned(min(std::uint64_t(min(count, most_workers)), blocks));
 }
 
+static bool shared_memory_fits(const Launch& launch) {
+    Place at{launch.file, launch.line};
+    size_t fixed = static_shared_bytes(launch.kernel);
+    if (fixed > usual_shared_bytes) {  // nvcc would not even compile it
+        tell_launch("too_much_shared_memory", at,
+                    "%s: %zu bytes of static shared memory, all its __shared__ arrays together; a kernel has at most "
+                    "%zu. What is more has to be dynamic shared memory",
+                    launch.kernel_name, fixed, usual_shared_bytes);
+        return false;
+    }
+    auto granted = granted_shared.find(launch.kernel);
+    size_t most = max(granted == granted_shared.end() ? 0 : granted->second, usual_shared_bytes - fixed);
+    if (launch.shared_bytes > most) {
+        tell_launch("too_much_shared_memory", at,
+                    "%s: %zu bytes of dynamic shared memory beside %zu of static; this launch may have %zu. More needs "
+                    "cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), and %zu is the "
+                    "most for both together",
+                    launch.kernel_name, launch.shared_bytes, fixed, most, most_shared_bytes);
+        return false;
+    }
+    return true;
+}
+
 static bool within_limits(const Launch& launch) {
     dim3 grid = launch.grid, block = launch.block;
     Place at{launch.file, launch.line};
     std::uint64_t threads = std::uint64_t(block.x) * block.y * block.z;
-    auto granted = granted_shared.find(launch.kernel);
-    size_t most_shared = max(granted == granted_shared.end() ? 0 : granted->second, usual_shared_bytes);
     if (threads > most_threads || block.z > most_block_depth) {
         tell_launch("too_many_threads", at,
                     "%s: a block of %u x %u x %u = %llu threads; a block has at most %u, and a depth of at most %u",
@@ -56,12 +78,7 @@ static bool within_limits(const Launch& launch) {
         last_error = cudaErrorInvalidConfiguration;
         return false;
     }
-    if (launch.shared_bytes > most_shared) {
-        tell_launch(
-            "too_much_shared_memory", at,
-            "%s: %zu bytes of dynamic shared memory; this kernel may have %zu. More than %zu needs "
-            "cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), and %zu is the most",
-            launch.kernel_name, launch.shared_bytes, most_shared, usual_shared_bytes, most_shared_bytes);
+    if (!shared_memory_fits(launch)) {
         last_error = cudaErrorInvalidValue;
         return false;
     }
@@ -137,7 +154,9 @@ void tw_launch(const Launch* launch) noexcept {
 
 cudaError_t tw_kernel_attribute(const void* kernel, cudaFuncAttribute attribute, int value) noexcept {
     if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
-    if (value < 0 || size_t(value) > most_shared_bytes) return last_error = cudaErrorInvalidValue;
+    std::lock_guard<std::mutex> hold(launch_lock);
+    if (value < 0 || static_shared_bytes(kernel) + size_t(value) > most_shared_bytes)
+        return last_error = cudaErrorInvalidValue;
     granted_shared[kernel] = size_t(value);
     return cudaSuccess;
 }

@@ -8,5 +8,6 @@
 #include "launch.cpp"
 #include "memory.cpp"
 #include "meter.cpp"
+#include "objects.cpp"
 #include "shadow.cpp"
 #include "warp.cpp"

@@ -47,6 +47,7 @@ using half = __half;
 
 struct alignas(4) __half2 {
     __half x, y;
+    TW_WHOLE_2(__half2, __half)
 };
 using half2 = __half2;
 
