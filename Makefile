@@ -3,7 +3,7 @@
 # make check           what takes seconds: format, lint, types, generated files in step, changed chapters
 # make test            set up, then every test
 # make bench           speed, memory and import of the library against their bars      ARGS="--only memory"   a part
-# make gpu-check       on a machine with a GPU: every case of the library, compiled, against float64
+# make gpu-check       on a machine with a GPU: every case of the library against float64, and compute-sanitizer
 # make gpu-bench       there too: times against PyTorch's flash attention      ARGS=--sweep   and of other tiles
 #
 # PYTHON=python3.12                                       choose the interpreter (3.11 to 3.13)
@@ -45,8 +45,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.library $(ARGS)
 
 gpu-check:
-	@$(GPU_PYTHON) -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "gpu-check: PyTorch finds no GPU here, so nothing was checked")'
-	PYTHONPATH=src:. $(GPU_PYTHON) -m pytest -n $(JOBS) tests/tilewise/test_on_gpu.py
+	PYTHONPATH=src:. $(GPU_PYTHON) -m scripts.gpu_check --jobs $(JOBS)
 
 gpu-bench:
 	PYTHONPATH=src:. $(GPU_PYTHON) -m benchmarks.gpu $(ARGS)
