@@ -269,9 +269,10 @@ def test_autocast_leaves_the_sums_in_float32(backend: str) -> None:
         assert torch.equal(usual, cast)
 
 
-def test_autocast_gives_torchs_dtype() -> None:
-    theirs, ours = CASES[0].modules()
-    x = torch.randn(N_Q, BATCH, E)
+@pytest.mark.parametrize("arguments", [{}, {"add_bias_kv": True}, {"add_bias_kv": True, "kdim": E}], ids=str)
+def test_autocast_gives_torchs_dtype(arguments: dict[str, Any]) -> None:
+    theirs, ours = Case("", arguments).modules()
+    x = torch.randn(N_Q, BATCH, E, generator=generated())
     with torch.autocast("cpu", torch.bfloat16):
         (a, p), (b, w) = theirs(x, x, x), ours(x, x, x)
     assert a.dtype == b.dtype == w.dtype == torch.bfloat16

@@ -170,8 +170,8 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
     def _extended(self, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Put the learnt key (`add_bias_kv`) and the key of zeros (`add_zero_attn`) after the others, seen by all."""
         if self.bias_k is not None and self.bias_v is not None:
-            k = torch.cat([k, self.bias_k.expand(len(k), 1, -1)], dim=1)
-            v = torch.cat([v, self.bias_v.expand(len(v), 1, -1)], dim=1)
+            k = torch.cat([k, self.bias_k.to(k.dtype).expand(len(k), 1, -1)], dim=1)
+            v = torch.cat([v, self.bias_v.to(v.dtype).expand(len(v), 1, -1)], dim=1)
         if self.add_zero_attn:
             k, v = F.pad(k, (0, 0, 0, 1)), F.pad(v, (0, 0, 0, 1))
         if mask is not None and self._extra_keys:
