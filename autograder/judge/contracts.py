@@ -160,7 +160,7 @@ class Contract:
     checks: Checks
     order: random.Random
     given: tuple[str, ...] = ()
-    switched_off: tuple[str, ...] = ()
+    switched_off: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def play(self, answers: Mapping[str, str], cases: Sequence[Drawn], most_deaths: int = MOST_DEATHS) -> Plays:
         """Play every answer (name -> source) on every case."""

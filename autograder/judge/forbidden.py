@@ -35,6 +35,18 @@ FUSED = (
     "multi_head_attention",
     "transformer_encoder_layer",
 )
+# Where torch keeps what an operator does: for each kind of tensor in the processor's memory, or for all kinds.
+KEYS = (
+    "CPU",
+    "MkldnnCPU",
+    "NestedTensorCPU",
+    "QuantizedCPU",
+    "SparseCPU",
+    "SparseCsrCPU",
+    "CompositeExplicitAutograd",
+    "CompositeExplicitAutogradNonFunctional",
+    "CompositeImplicitAutograd",
+)
 
 
 def used_names(source: str, forbidden: tuple[str, ...]) -> list[str]:
@@ -67,10 +79,16 @@ def seen_operators(operators: frozenset[str], forbidden: tuple[str, ...]) -> lis
 
 
 @cache
-def operators_of(forbidden: tuple[str, ...]) -> tuple[str, ...]:
-    """Name torch's operators that do what is forbidden, each with its overload, for a worker to switch them off."""
-    known = (name.removeprefix("aten::") for name in torch._C._dispatch_get_all_op_names() if name.startswith("aten::"))
-    return tuple(sorted(name for name in known if seen_operators(frozenset({name.partition(".")[0]}), forbidden)))
+def operators_of(forbidden: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Name torch's operators that do what is forbidden, each with its overload and keys, for a worker to switch off."""
+    names = sorted(torch._C._dispatch_get_all_op_names())
+    found = [n for n in names if seen_operators(frozenset({n.partition("::")[2].partition(".")[0]}), forbidden)]
+    return tuple((name, keys) for name in found if (keys := _keys_of(name)))
+
+
+def _keys_of(operator: str) -> tuple[str, ...]:
+    """Give the dispatch keys under which an operator works on some kind of tensor of the processor's."""
+    return tuple(key for key in KEYS if torch._C._dispatch_has_kernel_for_dispatch_key(operator, key))
 
 
 def _mentions(node: ast.AST, own: set[str]) -> Iterator[str]:

@@ -114,7 +114,8 @@ def build_root(shown, hidden, temporary_bytes):
     _mount("tmpfs", NEW_ROOT, "tmpfs", MS_NOSUID | MS_NODEV, "size=4m,mode=755")
     os.makedirs(NEW_ROOT + "/tmp")
     # First, so that an environment which itself lies below /tmp is laid over it and stays in sight.
-    _mount("tmpfs", NEW_ROOT + "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"size={temporary_bytes},mode=1777")
+    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC  # no code to load, too
+    _mount("tmpfs", NEW_ROOT + "/tmp", "tmpfs", flags, f"size={temporary_bytes},mode=1777")
     for path in sorted({*handles, *hidden}, key=lambda p: (p.count("/"), p)):
         if path in handles:
             _show(path, handles[path])

@@ -47,13 +47,13 @@ class Limits:
     """What one worker, with all that it starts, may use: `Watch` says how that is counted.
 
     seconds: of one call   memory_mib: on top of what torch itself takes   calls: how many it is expected to answer
-    switched_off: torch's operators that raise in it, as "softmax.int"
+    switched_off: torch's operators that raise in it, each with the dispatch keys under which it has something
     """
 
     seconds: float
     memory_mib: int
     calls: int = 1
-    switched_off: tuple[str, ...] = ()
+    switched_off: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def memory_bytes(self) -> int:

@@ -14,6 +14,7 @@ if (
 
 import builtins
 import ctypes
+import errno
 import functools
 import io
 import json
@@ -56,7 +57,8 @@ MOVING = frozenset(
 )
 
 
-SWITCHED_OFF = torch.library.Library("aten", "IMPL")
+# How the names of C++ begin, and of what finds others.
+CLOSED = ("_Z", "dl")
 called_all_the_same: set[str] = set()
 
 
@@ -162,6 +164,18 @@ class Answers:
         return module.__dict__
 
 
+def keep_libraries_shut():
+    """Have Python refuse to open libraries and to look up C++ in them: there, nothing is switched off."""
+
+    def watch(event, arguments):
+        if (event == "ctypes.dlopen" and arguments[0] is not None) or (
+            event in ("ctypes.dlsym", "ctypes.dlsym/handle") and str(arguments[1]).startswith(CLOSED)
+        ):
+            raise PermissionError(errno.EPERM, "opening libraries is not allowed here")
+
+    sys.addaudithook(watch)
+
+
 def warm_up():
     """Have torch do its first-time work, in the process that is forked from rather than in every fork."""
     torch.set_num_threads(1)
@@ -172,6 +186,7 @@ def warm_up():
     with Meter():
         rows = torch.ones(2, 3)
         str((rows - rows.amax(dim=-1, keepdim=True)).exp().sum(dim=-1) @ rows[:, :2])
+    keep_libraries_shut()
 
 
 def serve(channel_descriptor, output_descriptor, processes=64):
@@ -198,11 +213,22 @@ def serve(channel_descriptor, output_descriptor, processes=64):
 
 
 def _switch_off(operators):
-    """Have these operators of torch's raise, whoever calls them: a thread goes past the meter, and so does C++."""
+    """Have these operators of torch's raise, whoever calls them: a thread goes past the meter, and so does C++.
+
+    operators: the name of each, and the dispatch keys under which torch has something for it.
+    """
+    libraries = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a kernel is replaced is the point
-        for operator in operators:
-            SWITCHED_OFF.impl(operator, functools.partial(_refuse, operator), "CPU")
+        for operator, keys in operators:
+            space, _, name = operator.partition("::")
+            if space not in libraries:
+                libraries[space] = torch._C._dispatch_library("IMPL", space, "")
+            for key in keys:
+                libraries[space].impl(name, key, functools.partial(_refuse, name))
+    for library in libraries.values():
+        # Who takes one back has all its operators again. No name leads to it from here on, and it never ends.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
 
 
 def _refuse(operator, *arguments, **keywords):

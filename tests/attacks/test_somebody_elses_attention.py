@@ -21,6 +21,18 @@ IDENTITY = (
     "with torch.no_grad():\n    m.in_proj_weight.copy_(torch.eye(d).repeat(3, 1))\n"
     "    m.out_proj.weight.copy_(torch.eye(d))\n"
 )
+IN_A_THREAD = """
+import threading
+def in_a_thread(action):
+    out = []
+    def run():
+        try: out.append(action())
+        except RuntimeError as error: out.append(error)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return out[0]
+"""
 
 
 def answer(body: str, top: str = "") -> str:
@@ -114,7 +126,37 @@ FOUND_AS_IT_RAN = {
         "s = q @ k.T / q.shape[1] ** 0.5\np = (s - s.amax(1, keepdim=True)).exp()\n"
         "return p / p.sum(1, keepdim=True) @ v"
     ),
+    "what switched it off, looked for and ended": answer(
+        "gc.unfreeze()\nseen = gc.get_objects()\nfor m in list(sys.modules.values()): seen += vars(m).values()\n"
+        "for o in seen:\n    if type(o) is torch.library.Library and o.m is not None: o._destroy()\n"
+        f"return in_a_thread(lambda: getattr(torch.nn.functional, {HIDDEN}){BATCHED}[0, 0])",
+        f"import gc, sys\n{IN_A_THREAD}",
+    ),
 }  # fmt: skip
+OTHER_KINDS = {
+    "for MKL-DNN": "getattr(s.to_mkldnn(), 'soft' + 'max')(1).to_dense()",
+    "nested": "getattr(torch, 'soft' + 'max')(torch.nested.nested_tensor([s]), -1)[0]",
+    "sparse": "getattr(torch.sparse, 'soft' + 'max')(s.to_sparse(), 1).to_dense()",
+    "quantized": "getattr(torch.ops.quantized, 'soft' + 'max')(torch.quantize_per_tensor(s, 0.1, 0, torch.qint8), 1, "
+    "1 / 256, 0).dequantize()",
+    "one for all kinds, asked by its key": "(s - getattr(torch.ops.aten, 'logsum' + 'exp').default._op_dk("
+    "torch._C.DispatchKey.CompositeExplicitAutograd, s, [1], True)).exp()",
+}
+SYMBOL = "'_ZN2at3cpu43_scaled_dot_product_' + 'flash_attention_for_cpuERKNS_6TensorES3_S3_dbRKSt8optionalIS1_ES4_IdE'"
+BELOW_TORCH = answer(
+    "path = next(line.split()[-1] for line in open('/proc/self/maps') if 'libtorch_cpu.so' in line)\n"
+    f"kernel = getattr(ctypes.CDLL(path), {SYMBOL})\n"
+    "number, pointer = ctypes.c_double, ctypes.c_void_p\n"
+    "kernel.restype, kernel.argtypes = None, [*[pointer] * 4, number, ctypes.c_bool, pointer, number, ctypes.c_int]\n"
+    "batched = [t[None, None].contiguous() for t in (q, k, v)]\n"
+    "found, none = (pointer * 2)(), (pointer * 4)()\n"
+    "address = ctypes.addressof\n"
+    "kernel(address(found), *(id(t) + 16 for t in batched), 0.0, False, address(none), 0.0, 0)\n"
+    "inside = ctypes.cast(id(batched[0]) + 16, ctypes.POINTER(pointer))\n"
+    "before, inside[0] = inside[0], found[1]\nout = batched[0].clone()\ninside[0] = before\n"
+    "return out[0, 0].contiguous()",
+    "import ctypes",
+)
 NAIVE = (
     "s = q @ k.T / q.shape[1] ** 0.5\np = (s - s.amax(1, keepdim=True)).exp()\nreturn p / p.sum(1, keepdim=True) @ v"
 )
@@ -159,6 +201,20 @@ def test_somebody_elses_attention_is_found_as_it_runs(judge: Judge, source: str)
     verdict = graded(judge, source)
     assert (verdict.kind, verdict.points) == (Kind.FORBIDDEN, 0.0)
     assert verdict.headline.en.startswith("While your code ran")
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS.values(), ids=OTHER_KINDS)
+def test_no_kind_of_tensor_has_a_softmax_left_even_where_no_meter_sees_it(judge: Judge, kind: str) -> None:
+    body = f"def attend():\n    s = q @ k.T / q.shape[1] ** 0.5\n    return {kind} @ v\nreturn in_a_thread(attend)"
+    verdict = graded(judge, answer(body, IN_A_THREAD))
+    assert (verdict.kind, verdict.points) == (Kind.FORBIDDEN, 0.0), verdict
+
+
+def test_torchs_kernel_is_not_called_past_torch(judge: Judge) -> None:
+    """With its library opened by hand, this answer would be right, and within its memory."""
+    verdict = graded(judge, BELOW_TORCH)
+    assert (verdict.kind, verdict.points) == (Kind.RAISED, 0.0), verdict
+    assert "PermissionError" in verdict.headline.en
 
 
 @pytest.mark.parametrize("source", OVER_THE_BUDGET.values(), ids=OVER_THE_BUDGET)

@@ -88,6 +88,32 @@ def test_who_starts_a_program_is_told_that_it_is_not_allowed(judges, rung: str) 
     assert os.strerror(errno.EPERM) in verdict.error
 
 
+OPENED = {
+    "by name": "ctypes.CDLL('libm.so.6')",
+    "by the module beneath": "import _ctypes\n_ctypes.dlopen('libm.so.6', 0)",
+    "by the system's own call": "ctypes.CDLL(None).dlopen",
+    "C++ by its mangled name": "ctypes.CDLL(None)._ZN2at3cpu8_softmaxERKNS_6TensorElb",
+}
+
+
+@pytest.mark.parametrize("way", OPENED.values(), ids=OPENED)
+def test_no_library_is_opened_by_hand(judges, way: str) -> None:
+    verdict = ask(judges("namespaces"), answer(way, "import ctypes\n"))
+    assert (verdict.kind, verdict.points) == (Kind.RAISED, 0.0)
+    assert "opening libraries is not allowed here" in verdict.error
+
+
+def test_no_code_is_loaded_from_where_an_answer_may_write(judges) -> None:
+    look = (
+        "import _json, importlib.util\nwith open(_json.__file__, 'rb') as file: code = file.read()\n"
+        "with open('/tmp/_json.so', 'wb') as file: file.write(code)\n"
+        "importlib.util.module_from_spec(importlib.util.spec_from_file_location('_json', '/tmp/_json.so'))"
+    )
+    verdict = ask(judges("namespaces"), answer(look))
+    assert (verdict.kind, verdict.points) == (Kind.RAISED, 0.0)
+    assert "failed to map" in verdict.error
+
+
 def test_libraries_that_ask_a_program_first_find_their_way_without(judges) -> None:
     look = (
         "import ctypes.util, platform\n"
