@@ -36,11 +36,12 @@ def attend_block(state: AttentionState, q: Tensor, k_j: Tensor, v_j: Tensor, sca
     state: of all queries   q: (..., N_q, D)   k_j: (..., width, D)   v_j: (..., width, D_v), width at least 1
     Dao 2023 (FlashAttention-2), algorithm 1 lines 8 to 10, with the factor of line 10 the right way up.
     """
-    s = (q @ k_j.mT).to(state.m.dtype) * scale
+    wide = state.m.dtype  # before the product: in float16 the sum of 64 products of 60 and 60 overflows
+    s = q.to(wide) @ k_j.to(wide).mT * scale
     m = torch.maximum(state.m, s.amax(dim=-1))
     alpha = torch.exp(state.m - m)
     p = torch.exp(s - m[..., None])
-    return AttentionState(m, state.l * alpha + p.sum(dim=-1), state.acc * alpha[..., None] + p @ v_j.to(state.m.dtype))
+    return AttentionState(m, state.l * alpha + p.sum(dim=-1), state.acc * alpha[..., None] + p @ v_j.to(wide))
 
 
 def output(state: AttentionState) -> Tensor:

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tilewise.softmax import SoftmaxState, absorb, finite, identity, merge
+from tilewise.softmax import SoftmaxState, absorb, divided, finite, identity, merge
 
 
 class SoftmaxPart(NamedTuple):
-    """Some columns x of every row on their own: m = max(x), f = exp(x - m), l = sum(f). The softmax is f / l.
+    """Some columns x of every row on their own: m = max(x), f = exp(x - m), l = sum(f), not yet divided.
 
     m, l: (...)   f: (..., columns). Masked numbers are -inf. A row with none but those, and any row of a part without
     columns, has m = -inf and l = 0: merged with another part, it changes nothing.
@@ -29,6 +29,11 @@ class SoftmaxPart(NamedTuple):
     def state(self) -> SoftmaxState:
         """What online softmax would remember of the part."""
         return SoftmaxState(self.m, self.l)
+
+    @property
+    def softmax(self) -> Tensor:
+        """f / l, as if there were no other columns: (..., columns). A row with none but masked numbers gives zeros."""
+        return divided(self.f, self.l)
 
 
 def local_softmax(x: Tensor) -> SoftmaxPart:
@@ -102,10 +107,10 @@ def rescaled(values: Tensor, m: Tensor, m_new: Tensor) -> Tensor:
 def standard(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attend with the whole matrix of scores in hand, scale 1/sqrt(D).
 
-    q: (..., N_q, D)   k: (..., N_k, D)   v: (..., N_k, D_v)   ->   (..., N_q, D_v), dtype of q
+    q: (..., N_q, D)   k: (..., N_k, D)   v: (..., N_k, D_v)   ->   (..., N_q, D_v), dtype of q; zeros where N_k is 0
     """
-    _, l, f = local_softmax(q @ k.mT * q.shape[-1] ** -0.5)
-    return (f @ v.to(f.dtype) / l[..., None]).to(q.dtype)
+    part = local_softmax(_scores(q, k))
+    return divided(part.f @ v.to(part.f.dtype), part.l).to(q.dtype)
 
 
 def flash(q: Tensor, k: Tensor, v: Tensor, block: int) -> Tensor:
@@ -118,8 +123,14 @@ def flash(q: Tensor, k: Tensor, v: Tensor, block: int) -> Tensor:
     state = identity(*q.shape[:-1], dtype=torch.promote_types(q.dtype, torch.float32), device=q.device)
     acc = torch.zeros(*q.shape[:-1], v.shape[-1], dtype=state.m.dtype, device=q.device)
     for k_j, v_j in zip(k.split(block, dim=-2), v.split(block, dim=-2), strict=True):
-        part = local_softmax(q @ k_j.mT * q.shape[-1] ** -0.5)
+        part = local_softmax(_scores(q, k_j))
         joined = merge(state, part.state)
         acc = rescaled(acc, state.m, joined.m) + rescaled(part.f @ v_j.to(part.f.dtype), part.m, joined.m)
         state = joined
-    return (acc / state.l[..., None]).to(q.dtype)
+    return divided(acc, state.l).to(q.dtype)
+
+
+def _scores(q: Tensor, k: Tensor) -> Tensor:
+    """Multiply in float32 at least: in float16 the products of numbers as small as 60 overflow their sum."""
+    wide = torch.promote_types(q.dtype, torch.float32)
+    return q.to(wide) @ k.to(wide).mT * q.shape[-1] ** -0.5

@@ -65,8 +65,12 @@ def weights(state: SoftmaxState, tile: Tensor) -> Tensor:
     """
     _check_shapes(state, tile)
     exponentials = torch.exp(tile.to(state.m.dtype) - finite(state.m)[..., None])
-    divisor = torch.where(state.l == 0, 1.0, state.l)
-    return (exponentials / divisor[..., None]).to(tile.dtype)
+    return divided(exponentials, state.l).to(tile.dtype)
+
+
+def divided(values: Tensor, l: Tensor) -> Tensor:
+    """Divide at last; a row that has seen nothing, l = 0, stays 0 and gives no NaN. values: (..., columns)   l: (...)"""
+    return values / torch.where(l == 0, 1.0, l)[..., None]
 
 
 def naive_softmax(x: Tensor) -> Tensor:

@@ -71,6 +71,11 @@ def test_half_precision_sums_in_float32_and_returns_its_own_dtype() -> None:
     assert_right(o, q, k, v)
 
 
+def test_scores_that_float16_cannot_hold_are_summed_in_float32() -> None:
+    x = torch.full((5, 64), 60.0, dtype=torch.float16)
+    assert torch.equal(blockwise_attention(x, x, x, 2, 2), x)
+
+
 @pytest.mark.parametrize("blocks", [(0, 4), (4, 0)])
 def test_a_block_of_no_rows_is_refused(blocks: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):

@@ -47,11 +47,13 @@ def assert_is_part_of(part: SoftmaxPart, x: Tensor) -> None:
 @pytest.mark.parametrize("case", ROW_CASES, ids=str)
 def test_a_part_divided_by_its_sum_is_the_softmax(case: RowCase) -> None:
     x = case.draw()
-    m, l, f = local_softmax(x)
-    seen = m > -torch.inf
-    expected = oracle.softmax(x)[seen]
-    result = compare((f / l[..., None])[seen], expected, torch.softmax(x, dim=-1)[seen])
+    part = local_softmax(x)
+    m, l, f = part
+    expected = oracle.softmax(x)
+    result = compare(part.softmax, expected, torch.softmax(x, dim=-1).masked_fill(expected == 0, 0.0))
     assert result.ok, result
+    seen = m > -torch.inf
+    assert torch.equal(part.softmax[seen], (f / l[..., None])[seen])
     assert torch.equal(m, x.amax(dim=-1))
     assert torch.equal(l, f.sum(dim=-1))
 
@@ -163,6 +165,17 @@ def test_half_precision_comes_back_as_it_came(attend: Callable[..., Tensor]) -> 
     q, k, v = ATTENTION_CASES[0].draw(dtype=torch.bfloat16)
     assert attend(q, k, v).dtype == torch.bfloat16
     assert local_softmax(q).l.dtype == torch.float32
+
+
+@pytest.mark.parametrize("attend", [standard, lambda q, k, v: flash(q, k, v, 8)])
+def test_scores_that_float16_cannot_hold_are_summed_in_float32(attend: Callable[..., Tensor]) -> None:
+    x = torch.full((5, 64), 60.0, dtype=torch.float16)
+    assert torch.equal(attend(x, x, x), x)
+
+
+@pytest.mark.parametrize("attend", [standard, lambda q, k, v: flash(q, k, v, 8)])
+def test_queries_without_keys_get_zeros_and_not_nan(attend: Callable[..., Tensor]) -> None:
+    assert torch.equal(attend(torch.ones(3, 4), torch.ones(0, 4), torch.ones(0, 6)), torch.zeros(3, 6))
 
 
 @pytest.mark.parametrize(
