@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,56 +229,3 @@ def test_the_fused_norm_says_what_does_not_fit(wrong: dict[str, Any], kind: type
     }
     with pytest.raises(kind, match=said):
         add_layer_norm(**(right | wrong))
-
-
-def test_what_is_missing_for_a_build_is_said_all_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(torch.version, "cuda", None)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(build.shutil, "which", lambda *given, **named: None)
-    reason = build.here()
-    assert reason is not None
-    for word in ("was built without CUDA", "finds no GPU", "no nvcc", "no ninja"):
-        assert word in reason
-    with pytest.raises(tilewise.BackendError, match="cannot be compiled here: this PyTorch"):
-        tilewise.compile_cuda_extension()
-    with pytest.raises(tilewise.BackendError, match=r"backend 'cuda' cannot do this: .*nvcc"):
-        tilewise.attention(*(torch.zeros(1, 1, 2, 4),) * 3, backend="cuda")
-
-
-BUILDER_SAYS = """Error building extension 'tilewise_cuda': [1/3] /usr/local/cuda/bin/nvcc -c tiled_forward.cu
-FAILED: tiled_forward.cuda.o
-/usr/local/cuda/bin/nvcc  -DTORCH_EXTENSION_NAME=tilewise_cuda -c tiled_forward.cu
-tiled_forward.cu(31): error: identifier "k_tiles" is undefined
-      add(k_tiles);
-          ^
-
-1 error detected in the compilation of "tiled_forward.cu".
-ninja: build stopped: subcommand failed.
-"""
-
-
-def test_of_a_failed_build_the_line_that_is_wrong_is_shown() -> None:
-    shown = build.complaints(BUILDER_SAYS).splitlines()
-    assert shown[0] == 'tiled_forward.cu(31): error: identifier "k_tiles" is undefined'
-    assert "FAILED" not in "".join(shown)
-    assert build.complaints("ninja: fatal: no space left").endswith("no space left")
-    assert build.complaints("one\nKilled") == "one\nKilled"
-
-
-def test_what_was_built_is_taken_from_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(build, "here", lambda: None)
-    monkeypatch.setattr(build, "_library", lambda: tmp_path / "cuda" / "library.so")
-    built = []
-
-    def pretend(folder: str, verbose: bool) -> Path:
-        built.append(folder)
-        made = Path(folder) / "library.so"
-        made.write_bytes(b"")
-        return made
-
-    monkeypatch.setattr(build, "_build", pretend)
-    assert build.not_built() is not None
-    assert build.compile_cuda_extension() == build.compile_cuda_extension() == tmp_path / "cuda" / "library.so"
-    assert len(built) == 1
-    assert build.not_built() is None
-    assert [path.name for path in (tmp_path / "cuda").iterdir()] == ["library.so"]

@@ -10,8 +10,13 @@ import functools
 import hashlib
 import os
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +32,35 @@ NAME = "tilewise_cuda"
 FLAGS = ("-O3", "-U__CUDA_NO_HALF_OPERATORS__", "-U__CUDA_NO_HALF_CONVERSIONS__")
 WARPS_A_PROCESSOR = 16
 SHOWN = 5  # complaints of the compiler in an error
+COMPLAINT = re.compile(r"\b(error|fatal|cannot find|undefined reference|not found)\b", re.IGNORECASE)
+BUILDING = "building-"
+USUAL_TOOLKIT = "/usr/local/cuda"
 
 
 def here() -> str | None:
     """Say all that keeps the kernels from running on this machine, or None where nothing does."""
+    if _loaded.cache_info().currsize:
+        return None
     missing = []
+    if sys.platform != "linux":
+        missing.append(f"it is made for Linux, not for {sys.platform}")
     if torch.version.cuda is None:
         missing.append(f"this PyTorch, {torch.__version__}, was built without CUDA (pytorch.org has builds with it)")
     if not torch.cuda.is_available():
         missing.append("PyTorch finds no GPU")
+    tools = _missing_tools()
+    if missing or (tools and not _library().is_file()):  # what is compiled needs no compiler any more
+        missing += tools
+    return "; ".join(missing) or None
+
+
+def _missing_tools() -> list[str]:
+    missing = []
     if _nvcc() is None:
         missing.append("there is no nvcc: install the CUDA toolkit, and put it on the PATH or into CUDA_HOME")
-    if shutil.which("ninja") is None:
+    if shutil.which("ninja", path=_path()) is None:
         missing.append("there is no ninja, which torch builds extensions with: pip install ninja")
-    return "; ".join(missing) or None
+    return missing
 
 
 def too_small(device: torch.device) -> str | None:
@@ -65,42 +85,86 @@ def compile_cuda_extension(*, verbose: bool = False) -> Path:
 
     Takes about a minute, once: a cache keeps it (tilewise/cuda in $XDG_CACHE_HOME or ~/.cache; it may be deleted). From
     then on backend="auto" may take it too. TORCH_CUDA_ARCH_LIST names other architectures, such as "8.0;9.0".
+    Of several processes one compiles, and the others wait for it.
     Raises BackendError that says what is missing here, or what the compiler complained of.
     """
     if reason := here():
         raise BackendError(f"the kernels of backend 'cuda' cannot be compiled here: {reason}")
     library = _library()
     if not library.is_file():
-        library.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=library.parent, prefix="building-") as folder:
-            os.replace(_build(folder, verbose), library)
+        with _only_builder(library.parent):
+            if not library.is_file():
+                with tempfile.TemporaryDirectory(dir=library.parent, prefix=BUILDING) as folder:
+                    os.replace(_build(folder, verbose), library)
     return library
 
 
-def _build(folder: str, verbose: bool) -> Path:
-    from torch.utils import cpp_extension  # it takes long to import
+@contextmanager
+def _only_builder(cache: Path) -> Iterator[None]:
+    """Hold the cache's lock, which the system takes back from a process that dies, and clear away what one left."""
+    import fcntl  # not on Windows, where nothing is built
 
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for unfinished in cache.glob(f"{BUILDING}*"):
+            shutil.rmtree(unfinished)
+        yield
+
+
+def _build(folder: str, verbose: bool) -> Path:
+    nvcc = _nvcc()
+    if nvcc is None:
+        raise BackendError("compiling the kernels of backend 'cuda' needs nvcc")
+    libraries = [_toolkit(nvcc) / name for name in ("lib64", "lib")]
+    with _environment(PATH=_path(), PYTORCH_NVCC=os.environ.get("PYTORCH_NVCC") or shlex.quote(nvcc)):
+        from torch.utils import cpp_extension  # it takes long to import
+
+        try:
+            # Torch numbers what one process builds several times, so it knows best what the library is called.
+            return Path(
+                cpp_extension.load(
+                    NAME,
+                    [str(source) for source in sources()],
+                    extra_include_paths=[str(INCLUDE), str(KERNELS)],
+                    extra_cuda_cflags=list(FLAGS),
+                    extra_ldflags=[f"-L{library}" for library in libraries if library.is_dir()],
+                    build_directory=folder,
+                    verbose=verbose,
+                    is_python_module=False,
+                )
+            )
+        except RuntimeError as error:
+            raise BackendError(
+                f"nvcc could not compile the kernels of backend 'cuda':\n{complaints(str(error))}"
+            ) from error
+        except (OSError, ValueError) as error:  # a library that is not found; a name in TORCH_CUDA_ARCH_LIST
+            raise BackendError(f"the kernels of backend 'cuda' could not be built or loaded: {error}") from error
+
+
+def _path() -> str:
+    """Give the PATH with the folder of this Python's own programs, where pip puts ninja, at its end."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+
+
+@contextmanager
+def _environment(**changes: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
     try:
-        cpp_extension.load(
-            NAME,
-            [str(source) for source in sources()],
-            extra_include_paths=[str(INCLUDE), str(KERNELS)],
-            extra_cuda_cflags=list(FLAGS),
-            build_directory=folder,
-            verbose=verbose,
-            is_python_module=False,
-        )
-    except (RuntimeError, OSError) as error:
-        raise BackendError(
-            f"nvcc could not compile the kernels of backend 'cuda':\n{complaints(str(error))}"
-        ) from error
-    return Path(folder) / f"{NAME}.so"
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def complaints(output: str) -> str:
     """Give the lines of a compiler's output that say what is wrong, or the end of it where none does."""
     lines = output.strip().splitlines()
-    wrong = [line.strip() for line in lines if re.search(r"\b(error|fatal)\b\s*:?", line, re.IGNORECASE)]
+    wrong = [line.strip() for line in lines if COMPLAINT.search(line)]
     found = [line for line in dict.fromkeys(wrong) if not line.startswith(("FAILED", "Error building extension"))]
     return "\n".join(found[:SHOWN] or lines[-SHOWN:])
 
@@ -113,7 +177,14 @@ def sources() -> list[Path]:
 def _nvcc() -> str | None:
     home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
     inside = shutil.which("nvcc", path=str(Path(home) / "bin")) if home else None
-    return inside or shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+    return inside or shutil.which("nvcc") or shutil.which("nvcc", path=f"{USUAL_TOOLKIT}/bin")
+
+
+def _toolkit(nvcc: str) -> Path:
+    """Give the folder of nvcc's toolkit, by its own word: what is on the PATH may be a script that starts it."""
+    said = subprocess.run([nvcc, "--dryrun", "-x", "cu", "-c", os.devnull], capture_output=True, text=True)
+    top = re.search(r"^#\$ TOP=(.*)$", said.stderr, re.MULTILINE)
+    return Path(top[1]).resolve() if top else Path(nvcc).resolve().parents[1]
 
 
 @functools.cache
