@@ -35,7 +35,6 @@ _REFUSED = Text(en="This could not be graded", zh="无法评分")
 _RIGHT = Text(en="Right", zh="正确")
 _WRONG = Text(en="Not right", zh="不正确")
 _UNANSWERED = Text(en="Not answered", zh="未作答")
-_NO_RESPONSE = Text(en="No response.", zh="未作答。")
 _ANSWER = Text(en="Your answer", zh="你的答案")
 # For both who read it: the student waits for a person, and that person restores the marks with one click.
 _HELD = Text(
@@ -139,6 +138,8 @@ class SaveNotes(NbGraderPreprocessor):
         language = language_of(nb)
         noticed: dict[str, Any] = intake_of(nb)["cells"]
         flags = flags_of(nb)
+        # Of every other answer the verdict says that it is missing.
+        written = {cell.metadata["nbgrader"]["grade_id"] for cell in nb.cells if is_grade(cell) and is_solution(cell)}
         flagged = set(flags) | {_grade_cell_of(label) for label in flags}
         with Gradebook(where["db_url"]) as gradebook:
             notebook = gradebook.find_submission_notebook(where["notebook"], where["assignment"], where["student"])
@@ -149,7 +150,7 @@ class SaveNotes(NbGraderPreprocessor):
                 if said:
                     comment.auto_comment = " ".join(said)
                 elif comment.auto_comment:  # nbgrader's own "No response.", for a cell that is as it was released
-                    comment.auto_comment = _NO_RESPONSE[language]
+                    comment.auto_comment = _UNANSWERED[language] if comment.name in written else None
             for grade in notebook.grades:
                 grade.needs_manual_grade |= grade.name in flagged
             gradebook.db.commit()

@@ -17,11 +17,12 @@ from nbgrader.converters import GenerateFeedback
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import GetGrades
-from nbgrader.utils import is_grade
+from nbgrader.utils import is_grade, is_solution
 from traitlets import List
 from traitlets.config import Config
 
 from autograder.course.markup import to_html
+from autograder.course.notebook import ANSWER_PLACE
 from autograder.nbgrader_plugin.execute import the_course, verdicts_of
 from autograder.nbgrader_plugin.folders import is_usable, matching
 from autograder.nbgrader_plugin.intake import language_of
@@ -49,7 +50,9 @@ class GetStanding(GetGrades):
         for cell in nb.cells:
             cell.source = visible(cell.source)
             if cell.cell_type == "markdown":
-                cell.metadata["tilewise"]["page"] = to_page(cell.source, folder)
+                # What marks the place of an answer in a notebook of either language is no answer.
+                is_empty = is_solution(cell) and cell.source.strip() == ANSWER_PLACE
+                cell.metadata["tilewise"]["page"] = "" if is_empty else to_page(cell.source, folder)
             if comment := cell.metadata.get("nbgrader", {}).get("comment"):
                 cell.metadata["tilewise"]["said"] = to_page(comment, folder)
         if unsafe_rung(verdicts_of(nb).values()):

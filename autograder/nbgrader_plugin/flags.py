@@ -29,6 +29,10 @@ _MARKS_OR_SCORES = rf"(?:{_MARKS}|{_MOST} (?:points?|scores?))"
 _GIVE = r"\b(?:award|give|grant|assign)\b"
 _WORK = r"\b(?:this|my|the student's) (?:\w+ )?(?:answer|solution|submission|notebook|homework|work)\b"
 _GRADER = r"\b(?:(?:ai|llm|automatic|automated) )?(?:grader|marker|grading (?:bot|model|system|assistant))\b"
+_ALL_OF_THEM = r"(?<!\d)(?P<{0}>[1-9]\d{{0,2}}) ?(?:/|out of) ?(?P={0})(?!\d)"  # 10/10, 100 out of 100
+_SAY = (
+    r"\b(?:output|return|print|report|respond|reply|answer|write|say|record|set|score|mark|award|give|grant|assign)\b"
+)
 _MACHINE = r"(?:ai|llm|(?:large )?language model|grader|(?:ai|grading) assistant)"
 # "I ignore the instructions above" tells what was done; "ignore the instructions above" tells somebody to.
 _ORDERED = r"(?<!\bi )(?<!\bwe )(?<!\bto )(?<!\bcan )(?<!\bmay )(?<!\bnot )(?<!n't )(?<!\bwould )(?<!\bwill )"
@@ -47,12 +51,16 @@ _ORDERS = re.compile(
         rf"{_GIVE} (?:it|{_WORK}) [^.;?]{{0,20}}{_MARKS_OR_SCORES}",
         rf"{_GIVE} [^.;?]{{0,20}}{_MARKS_OR_SCORES} (?:to|for) {_WORK}",
         rf"{_GRADER}(?: ?[:,!—-]| please| should| must| has to)[^.;?]{{0,80}}{_GIVE}[^.;?]{{0,40}}{_MARKS_OR_SCORES}",
+        rf"(?:{_GRADER}|\bsystem(?= ?:))(?: ?[:,!—-]| please| should| must| has to| needs to)[^.;?]{{0,80}}{_SAY}"
+        rf"[^.;?]{{0,40}}(?:{_MARKS}|{_ALL_OF_THEM.format('all')})",
         rf"\bas an? {_MACHINE},? you\b",
         rf"\byou are (?:now )?an? (?:\w+ ){{0,3}}{_GRADER}",
         r"(?<![我可能会])(?:忽略|无视|不要理会|不用管)(?:掉|了)?(?:以上|上述|上面|之前|前面|此前|先前|你的)[^。；]{0,8}"
         r"(?:指令|指示|提示词|评分标准)",
         rf"(?:请|务必|直接|麻烦|应当?|应该|必须|就)[^。；才]{{0,16}}{_GIVE_ZH}(?:满分|全分|最高分数)",
         rf"{_GRADER_ZH}(?: ?[：:，,！!]|请|应|必须)[^。；才]{{0,30}}{_GIVE_ZH}(?:满分|全分|最高分|高分)",
+        rf"{_GRADER_ZH}(?: ?[：:，,！!]|请|应|必须)[^。；才]{{0,30}}(?:输出|返回|写|报告|回答|给|打|评|判|计)"
+        rf"[^。；才]{{0,12}}(?:满分|全分|{_ALL_OF_THEM.format('all_zh')})",
     ])
 )  # fmt: skip
 _MARKUP = re.compile(

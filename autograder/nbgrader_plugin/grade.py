@@ -156,11 +156,12 @@ def _is_unmarked(grade: Grade) -> bool:
     return grade.auto_score is None and grade.manual_score is None
 
 
-def _label(grade_name: str) -> str:
+def _label(cell: str) -> str:
+    """Name the exercise or question of a cell as the class knows it; an instructor's own cell by its label."""
     try:
-        return exercise_id(grade_name)
+        return exercise_id(cell)
     except ValueError:
-        return grade_name
+        return cell
 
 
 def _notes(notebook: NotebookNode) -> Iterator[str]:
@@ -169,5 +170,5 @@ def _notes(notebook: NotebookNode) -> Iterator[str]:
     if intake["problem"]:
         yield intake["problem"]["en"]
     yield from (note["en"] for note in intake["notes"])
-    yield from (f"{label}: {note['en']}" for label, note in intake["cells"].items())
-    yield from (f"{label}: {flag.en}" for label, flag in flags_of(notebook).items())
+    yield from (f"{_label(cell)}: {note['en']}" for cell, note in intake["cells"].items())
+    yield from (f"{_label(cell)}: {flag.en}" for cell, flag in flags_of(notebook).items())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from nbgrader.api import Gradebook
 
-from autograder.course.ids import grade_id, solution_grade_id
+from autograder.course.ids import answer_grade_id, grade_id, solution_grade_id
 from autograder.course.model import Course, Text
 from autograder.judge.client import JudgeError
 from autograder.judge.verdict import Kind, Verdict
@@ -30,6 +30,7 @@ from tests.autograder.nbgrader_plugin.gradebooks import (
 from tests.autograder.nbgrader_plugin.handins import (
     CHAPTER,
     NOTEBOOK,
+    QUESTION,
     STREAMING,
     TWO_PASS,
     WRITTEN,
@@ -202,7 +203,8 @@ def test_what_intake_noticed_is_the_comment_on_the_cell(a_class, grade) -> None:
     cell = next(c for c in notebook["cells"] if c["metadata"].get("nbgrader", {}).get("grade_id") == label)
     notebook["cells"].append(cell | {"source": f"# exercise: {STREAMING}\nx = 2"})
     save(folder, notebook)
-    grade()
+    (note,) = grade()["ada"].notes
+    assert note.startswith(f"{STREAMING}: This cell"), "by the name that the class knows"
     assert "2 times" in (comment_on(a_class, "ada", label) or "")
     assert "2 times" in feedback(a_class, "ada").read_text(encoding="utf-8")
 
@@ -341,10 +343,19 @@ def test_an_unanswered_written_question_is_a_zero_and_an_answered_one_waits(a_cl
     grade()
     assert standings(a_class)["ada"][WRITTEN] == Standing(None, None, True)
     assert standings(a_class)["bob"][WRITTEN] == Standing(0.0, None, False)
-    assert comment_on(a_class, "bob", grade_id(WRITTEN)) == "No response."
+    assert comment_on(a_class, "bob", grade_id(WRITTEN)) == "Not answered"
 
 
-def test_nbgraders_own_comment_is_in_the_students_language(a_class, grade) -> None:
-    HandIn("li", "zh", code=code("x = 1")).write(a_class)
+@pytest.mark.parametrize(
+    ("language", "said", "unsaid"), [("en", "Not answered", "未作答"), ("zh", "未作答", "Not answered")]
+)
+def test_what_is_not_answered_is_told_in_one_way_and_in_the_students_language(
+    a_class, grade, language: str, said: str, unsaid: str
+) -> None:
+    HandIn("li", language, code=code("x = 1")).write(a_class)
     grade()
-    assert comment_on(a_class, "li", grade_id(WRITTEN)) == "未作答。"
+    assert comment_on(a_class, "li", grade_id(WRITTEN)) == said
+    assert comment_on(a_class, "li", answer_grade_id(QUESTION)) is None, "its verdict says so"
+    page = feedback(a_class, "li").read_text(encoding="utf-8")
+    assert page.count(said) == 2
+    assert not [words for words in (unsaid, "No response", "Your answer · 你的回答") if words in page]
