@@ -98,8 +98,8 @@ def attention(
         dropout_p=dropout_p,
         generator=generator,
     )
-    chosen = backends.choose(backend, q, k, v, spec)
-    o, lse = attend(q, k, v, spec, backends.load(chosen))
+    chosen = backends.load(backends.choose(backend, q, k, v, spec))
+    o, lse = attend(q, k, v, spec.drawn(generator), chosen)
     return (o, lse) if return_lse else o
 
 
@@ -173,4 +173,9 @@ def explain_backend(q: Tensor, k: Tensor, v: Tensor, **options: Unpack[Options])
 
     Printed, the choice reads as a few lines. Raises what `attention` raises for arguments that do not fit one another.
     """
+    if unknown := options.keys() - Options.__annotations__.keys():
+        raise TypeError(
+            "explain_backend says what backend='auto' takes, and wants q, k, v and any of"
+            f" {', '.join(Options.__annotations__)}, got {', '.join(sorted(unknown))}; leave that out"
+        )
     return backends.explain(q, k, v, make_spec(q, k, v, **options))

@@ -69,7 +69,7 @@ def weights(state: SoftmaxState, tile: Tensor) -> Tensor:
 
 
 def divided(values: Tensor, l: Tensor) -> Tensor:
-    """Divide at last; a row that has seen nothing, l = 0, stays 0 and gives no NaN. values: (..., columns)   l: (...)"""
+    """Divide at last; a row that has seen nothing, l = 0, stays 0. values: (..., columns)   l: (...)"""
     return values / torch.where(l == 0, 1.0, l)[..., None]
 
 

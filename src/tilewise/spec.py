@@ -6,13 +6,13 @@ Checked once, here, so that no backend needs to.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from numbers import Integral, Real
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from tilewise import checks
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 Window = int | tuple[int | None, int | None]
@@ -41,6 +41,17 @@ class Spec:
     alibi_slopes: Tensor | None = None
     dropout_p: float = 0.0
     dropout_seed: int = 0
+
+    def drawn(self, generator: torch.Generator | None) -> Spec:
+        """Draw which weights dropout sets to 0: the last thing before a call runs, so that no other uses a number up.
+
+        generator: None for torch's default one, which is left alone where nothing is dropped
+        """
+        if not self.dropout_p:
+            return self
+        device = generator.device if generator is not None else "cpu"
+        seed = torch.randint(2**31, (1,), generator=generator, device=device)
+        return replace(self, dropout_seed=int(seed))
 
     def columns(self, rows: range, n_q: int, n_k: int) -> range:
         """Give the keys between the first and the last that any of these queries sees by its position. May be empty."""
@@ -92,19 +103,22 @@ def make_spec(
     dropout_p: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Spec:
-    """Check the arguments of `attention` and give them as the backends want them.
+    """Check the arguments of `attention` and give them as the backends want them; `Spec.drawn` draws the seed.
 
     Raises TypeError or ValueError that says what was expected, what came and what to do.
     """
     _check_tensors(q, k, v)
     left, right = _bounds(causal, window)
     if scale is not None:
-        _check_number("scale", scale, "or None, which means 1/sqrt(D)", math.isfinite)
+        checks.number("scale", scale, "or None, which means 1/sqrt(D)", math.isfinite)
     if softcap is not None:
-        _check_number("softcap", softcap, "above 0, or None for no cap", lambda x: x > 0)
-    _check_number("dropout_p", dropout_p, "in [0, 1)", lambda x: 0 <= x < 1)
+        checks.number("softcap", softcap, "above 0, or None for no cap", lambda x: x > 0)
+    checks.dropout_share("dropout_p", dropout_p)
     if generator is not None and not isinstance(generator, torch.Generator):
-        raise TypeError(f"generator must be a torch.Generator or None, got {type(generator).__name__}")
+        raise TypeError(
+            f"generator must be a torch.Generator or None, got {type(generator).__name__};"
+            " give torch.Generator().manual_seed(seed)"
+        )
     return Spec(
         scale=q.shape[-1] ** -0.5 if scale is None else float(scale),
         left=left,
@@ -113,59 +127,60 @@ def make_spec(
         softcap=None if softcap is None else float(softcap),
         alibi_slopes=None if alibi_slopes is None else _checked_slopes(alibi_slopes, q),
         dropout_p=float(dropout_p),
-        dropout_seed=_drawn_seed(generator) if dropout_p else 0,
     )
 
 
 def _check_tensors(q: Tensor, k: Tensor, v: Tensor) -> None:
     named: dict[str, Any] = {"q": q, "k": k, "v": v}
     for name, x in named.items():
-        if not isinstance(x, Tensor):
-            raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}")
-        if x.is_nested or x.layout is not torch.strided:
-            nested = "a nested tensor; pad it, and hide the padding with a mask"
-            came = nested if x.is_nested else f"{x.layout}; give {name}.to_dense()"
-            raise TypeError(f"{name} must be a dense tensor, got {came}")
+        checks.dense(name, x)
         if x.is_meta:
             raise ValueError(f"{name} must hold numbers, got a tensor on the device meta; give one on a CPU or a GPU")
         if x.ndim != 4:
-            raise ValueError(f"{name} must have the shape (B, H, N, D), got {tuple(x.shape)}")
+            ways = {2: f"; give {name}[None, None]", 3: f"; give {name}[None], or {name}[:, None] for one head"}
+            raise ValueError(f"{name} must have the shape (B, H, N, D), got {tuple(x.shape)}{ways.get(x.ndim, '')}")
     if q.dtype not in DTYPES or not q.dtype == k.dtype == v.dtype:
         supported = ", ".join(str(d).removeprefix("torch.") for d in DTYPES)
-        raise TypeError(f"q, k and v need one dtype of {supported}, got {q.dtype}, {k.dtype} and {v.dtype}")
+        remedy = "convert k and v with .to(q.dtype)" if q.dtype in DTYPES else "convert all three with .float()"
+        raise TypeError(f"q, k and v need one dtype of {supported}, got {q.dtype}, {k.dtype} and {v.dtype}; {remedy}")
     if not q.device == k.device == v.device:
-        raise ValueError(f"q, k and v must lie on one device, got {q.device}, {k.device} and {v.device}")
+        came = f"{q.device}, {k.device} and {v.device}"
+        raise ValueError(f"q, k and v must lie on one device, got {came}; move k and v with .to(q.device)")
+    _check_sizes(q, k, v)
+
+
+def _check_sizes(q: Tensor, k: Tensor, v: Tensor) -> None:
     if not q.shape[0] == k.shape[0] == v.shape[0]:
-        raise ValueError(f"q, k and v need the same batch size B, got {q.shape[0]}, {k.shape[0]} and {v.shape[0]}")
+        raise ValueError(
+            f"q, k and v need the same batch size B, got {q.shape[0]}, {k.shape[0]} and {v.shape[0]};"
+            " to share one batch element, give x.expand(B, -1, -1, -1)"
+        )
     if k.shape[1] != v.shape[1]:
-        raise ValueError(f"k and v need the same number of heads, got {k.shape[1]} and {v.shape[1]}")
+        raise ValueError(
+            f"k and v need the same number of heads, got {k.shape[1]} and {v.shape[1]}; did you split only one?"
+        )
     if bool(q.shape[1]) != bool(k.shape[1]) or (k.shape[1] and q.shape[1] % k.shape[1]):
         raise ValueError(
             f"q has {q.shape[1]} heads and k {k.shape[1]}: the heads of q must be a multiple of those of k"
-            " (query head h reads head h // (H / H_kv))"
+            " (query head h reads head h // (H / H_kv)); is the layout (B, H, N, D), heads before tokens?"
         )
+    if q.shape[3] != k.shape[3]:
+        remedy = "k is transposed, give k.mT" if k.shape[2] == q.shape[3] else "project both to one D"
+        raise ValueError(f"q and k need the same head dimension D, got {q.shape[3]} and {k.shape[3]}; {remedy}")
     if k.shape[2] != v.shape[2]:
         raise ValueError(f"k and v need the same length, got {k.shape[2]} and {v.shape[2]}; did you slice only one?")
-    if q.shape[3] != k.shape[3]:
-        raise ValueError(f"q and k need the same head dimension D, got {q.shape[3]} and {k.shape[3]}")
     if q.shape[3] == 0:
-        raise ValueError(f"the head dimension D must be at least 1, got q of shape {tuple(q.shape)}")
-
-
-def _check_number(name: str, value: Any, expected: str, fits: Callable[[float], bool]) -> None:
-    """Raise unless value is a finite number that fits. A tensor is none: it might want a gradient, and gets none."""
-    if not isinstance(value, Real) or isinstance(value, bool):
-        remedy = f"; give {name}.item() where no gradient is wanted" if isinstance(value, Tensor) else ""
-        raise TypeError(f"{name} must be a finite number {expected}, got {type(value).__name__}{remedy}")
-    if not (math.isfinite(value) and fits(float(value))):
-        raise ValueError(f"{name} must be a finite number {expected}, got {value}")
+        came = tuple(q.shape)
+        raise ValueError(
+            f"the head dimension D must be at least 1, got q of shape {came}; did you slice all of it away?"
+        )
 
 
 def _bounds(causal: bool, window: Window | None) -> tuple[int | None, int | None]:
     if not isinstance(causal, bool):
         raise TypeError(f"causal must be True or False, got {causal!r}")
     pair = window if isinstance(window, tuple) else (window, window)
-    if len(pair) != 2 or not all(side is None or _counts(side) for side in pair):
+    if len(pair) != 2 or not all(side is None or (checks.is_whole(side) and side >= 0) for side in pair):
         raise ValueError(
             "window must be None, a whole number of keys for either side, or (left, right); no bound is None,"
             f" not -1; got {window!r}"
@@ -174,13 +189,8 @@ def _bounds(causal: bool, window: Window | None) -> tuple[int | None, int | None
     return left, (0 if causal else right)
 
 
-def _counts(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
-
-
 def _checked_mask(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
-    if not isinstance(mask, Tensor):
-        raise TypeError(f"mask must be a torch.Tensor or None, got {type(mask).__name__}")
+    checks.dense("mask", mask, "pad it with False")
     if mask.dtype is not torch.bool and not mask.dtype.is_floating_point:
         raise TypeError(
             f"mask must be bool (True: may attend) or floating (added to the scores), got {mask.dtype};"
@@ -189,12 +199,29 @@ def _checked_mask(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
     full = (q.shape[0], q.shape[1], q.shape[2], k.shape[2])
     padded = (1,) * (4 - mask.ndim) + tuple(mask.shape)
     if len(padded) != 4 or any(have not in (1, want) for have, want in zip(padded, full, strict=True)):
-        padding = tuple(mask.shape) == (q.shape[0], k.shape[2])
-        remedy = "; give a key padding mask as mask[:, None, None, :]" if padding else ""
-        raise ValueError(f"mask must broadcast to (B, H, N_q, N_k) = {full}, got {tuple(mask.shape)}{remedy}")
+        raise ValueError(
+            f"mask must broadcast to (B, H, N_q, N_k) = {full}, got {tuple(mask.shape)}; {_way_out(mask, q, k)}"
+        )
     if mask.device != q.device:
-        raise ValueError(f"mask must lie on the device of q, {q.device}, got {mask.device}")
+        raise ValueError(f"mask must lie on the device of q, {q.device}, got {mask.device}; give mask.to(q.device)")
     return mask.reshape(padded)
+
+
+def _way_out(mask: Tensor, q: Tensor, k: Tensor) -> str:
+    """Say how a mask of the wrong shape may have been meant."""
+    (batch, heads, n_q, _), (_, h_kv, n_k, _) = q.shape, k.shape
+    shape = tuple(mask.shape)
+    if shape == (batch, n_k):
+        return "give a key padding mask as mask[:, None, None, :]"
+    if shape == (batch, n_q, n_k):
+        return "give one that all heads share as mask[:, None]"
+    if shape == (batch * heads, n_q, n_k):
+        return "give mask.unflatten(0, (B, H))"
+    if shape[-2:] == (n_k, n_q):
+        return "queries come before keys: give mask.mT"
+    if shape[1:] == (h_kv, n_q, n_k) and h_kv != heads:
+        return "give one for the heads of k as mask.repeat_interleave(H // H_kv, dim=1)"
+    return "give at most four dimensions, each of them, counted from the last, 1 or the one that stands there"
 
 
 def _checked_slopes(slopes: Tensor, q: Tensor) -> Tensor:
@@ -211,11 +238,8 @@ def _checked_slopes(slopes: Tensor, q: Tensor) -> Tensor:
             "alibi_slopes requires grad, but gets none here: pass alibi_slopes.detach(), or an additive mask"
         )
     if slopes.device != q.device:
-        raise ValueError(f"alibi_slopes must lie on the device of q, {q.device}, got {slopes.device}")
+        raise ValueError(
+            f"alibi_slopes must lie on the device of q, {q.device}, got {slopes.device}; give alibi_slopes.to(q.device)"
+        )
     # A copy: autograd watches over what it saves, q, k, v and the mask, and not over what stands in a Spec.
     return slopes.reshape(-1, heads).to(sum_dtype(q.dtype), copy=True)
-
-
-def _drawn_seed(generator: torch.Generator | None) -> int:
-    device = generator.device if generator is not None else "cpu"
-    return int(torch.randint(2**31, (1,), generator=generator, device=device))

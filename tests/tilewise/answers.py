@@ -56,7 +56,8 @@ class Problem:
 
     @cached_property
     def spec(self) -> Spec:
-        return make_spec(self.q, self.k, self.v, **self.fresh_options)
+        options = self.fresh_options
+        return make_spec(self.q, self.k, self.v, **options).drawn(options.get("generator"))
 
     @cached_property
     def keep(self) -> Tensor:

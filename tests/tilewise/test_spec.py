@@ -11,6 +11,7 @@ import torch
 
 import tilewise
 from tests.tilewise.answers import Problem, by_attention, wrong_parts
+from tilewise.nn import FlashAttention, MultiheadAttention
 from tilewise.spec import make_spec
 from tilewise.testing import AttentionCase
 
@@ -25,34 +26,69 @@ class Ours(float):
 
 
 BAD: list[tuple[str, dict[str, Any], type[Exception], list[str]]] = [
-    ("an array", {"q": Q.numpy()}, TypeError, ["q must be a torch.Tensor", "got ndarray"]),
-    ("a list", {"k": [1.0]}, TypeError, ["k must be a torch.Tensor", "got list"]),
+    ("an array", {"q": Q.numpy()}, TypeError, ["q must be a torch.Tensor", "got ndarray", "give torch.as_tensor(q)"]),
+    ("a list", {"k": [1.0]}, TypeError, ["k must be a torch.Tensor", "got list", "give torch.as_tensor(k)"]),
     ("nothing", {"v": None}, TypeError, ["v must be a torch.Tensor", "got NoneType"]),
-    ("no batch", {"q": Q[0]}, ValueError, ["q must have the shape (B, H, N, D)", "got (4, 5, 8)"]),
+    ("no batch", {"q": Q[0]}, ValueError, ["q must have the shape (B, H, N, D)", "got (4, 5, 8)", "q[None]"]),
     ("one dimension more", {"k": K[None]}, ValueError, ["k must have the shape (B, H, N, D)", "got (1, 2, 2, 7, 8)"]),
-    ("integers", {"q": Q.int()}, TypeError, ["q, k and v", "float64, float32, float16, bfloat16", "torch.int32"]),
-    ("two dtypes", {"k": K.half()}, TypeError, ["q, k and v", "one dtype", "torch.float32, torch.float16"]),
+    ("integers", {"q": Q.int()}, TypeError, ["q, k and v", "float64, float32, float16, bfloat16", ".float()"]),
+    ("two dtypes", {"k": K.half()}, TypeError, ["one dtype", "torch.float32, torch.float16", ".to(q.dtype)"]),
     ("complex numbers", {"v": V * 1j}, TypeError, ["q, k and v", "one dtype", "torch.complex64"]),
     ("no numbers", {"q": Q.to("meta")}, ValueError, ["q must hold numbers", "meta", "give one on a CPU or a GPU"]),
     ("sparse", {"v": V.to_sparse()}, TypeError, ["v must be a dense tensor", "got torch.sparse_coo", "v.to_dense()"]),
-    ("another batch", {"k": K[:1]}, ValueError, ["q, k and v", "same batch size", "2, 1 and 2"]),
-    ("heads of k and v", {"v": V[:, :1]}, ValueError, ["k and v", "same number of heads", "2 and 1"]),
-    ("heads that do not divide", {"q": Q[:, :3]}, ValueError, ["q has 3 heads and k 2", "multiple"]),
+    (
+        "another batch",
+        {"k": K[:1]},
+        ValueError,
+        ["q, k and v", "same batch size", "2, 1 and 2", "x.expand(B, -1, -1, -1)"],
+    ),
+    (
+        "heads of k and v",
+        {"v": V[:, :1]},
+        ValueError,
+        ["k and v", "same number of heads", "2 and 1", "split only one?"],
+    ),
+    ("heads that do not divide", {"q": Q[:, :3]}, ValueError, ["q has 3 heads and k 2", "multiple", "before tokens?"]),
     ("fewer heads of q", {"q": Q[:, :1]}, ValueError, ["q has 1 heads and k 2", "multiple"]),
     ("no head of q", {"q": Q[:, :0]}, ValueError, ["q has 0 heads and k 2", "multiple"]),
     ("no head of k", {"k": K[:, :0], "v": V[:, :0]}, ValueError, ["q has 4 heads and k 0", "multiple"]),
     ("lengths", {"k": K[:, :, :3]}, ValueError, ["k and v", "same length", "3 and 7", "did you slice only one?"]),
-    ("widths", {"q": Q[..., :3]}, ValueError, ["q and k", "same head dimension D", "3 and 8"]),
-    ("no width", {"q": Q[..., :0], "k": K[..., :0]}, ValueError, ["head dimension D", "at least 1", "(2, 4, 5, 0)"]),
+    ("widths", {"q": Q[..., :3]}, ValueError, ["q and k", "same head dimension D", "3 and 8", "project both"]),
+    ("k transposed", {"k": K.mT}, ValueError, ["q and k", "same head dimension D", "8 and 7", "give k.mT"]),
+    (
+        "no width",
+        {"q": Q[..., :0], "k": K[..., :0]},
+        ValueError,
+        ["head dimension D", "at least 1", "(2, 4, 5, 0)", "slice"],
+    ),
     ("causal as a number", {"causal": 1}, TypeError, ["causal must be True or False", "got 1"]),
     ("causal as text", {"causal": "yes"}, TypeError, ["causal must be True or False", "got 'yes'"]),
-    ("a mask that is an array", {"mask": ZEROS.numpy()}, TypeError, ["mask must be a torch.Tensor or None", "ndarray"]),
+    (
+        "a mask that is an array",
+        {"mask": ZEROS.numpy()},
+        TypeError,
+        ["mask must be a torch.Tensor", "ndarray", "torch.as_tensor(mask)"],
+    ),
     ("a mask of integers", {"mask": ZEROS.int()}, TypeError, ["mask must be bool", "torch.int32", "mask.bool()?"]),
-    ("a mask too short", {"mask": ZEROS[:, :6]}, ValueError, ["mask must broadcast", "(2, 4, 5, 7)", "got (5, 6)"]),
-    ("a mask of key heads", {"mask": ZEROS.expand(2, 2, 5, 7)}, ValueError, ["(2, 4, 5, 7)", "got (2, 2, 5, 7)"]),
-    ("a mask too deep", {"mask": ZEROS[None, None, None]}, ValueError, ["(2, 4, 5, 7)", "got (1, 1, 1, 5, 7)"]),
+    ("a sparse mask", {"mask": ZEROS.to_sparse()}, TypeError, ["mask must be a dense tensor", "mask.to_dense()"]),
+    (
+        "a mask too short",
+        {"mask": ZEROS[:, :6]},
+        ValueError,
+        ["mask must broadcast", "(2, 4, 5, 7)", "got (5, 6)", "1 or"],
+    ),
+    ("a mask of key heads", {"mask": ZEROS.expand(2, 2, 5, 7)}, ValueError, ["(2, 2, 5, 7)", "repeat_interleave"]),
+    ("a mask too deep", {"mask": ZEROS[None, None, None]}, ValueError, ["(1, 1, 1, 5, 7)", "at most four dimensions"]),
+    ("a mask of a batch", {"mask": ZEROS.expand(2, 5, 7)}, ValueError, ["got (2, 5, 7)", "mask[:, None]"]),
+    ("torch's mask of heads", {"mask": ZEROS.expand(8, 5, 7)}, ValueError, ["got (8, 5, 7)", "unflatten(0, (B, H))"]),
+    ("keys before queries", {"mask": ZEROS.mT}, ValueError, ["got (7, 5)", "queries come before keys", "mask.mT"]),
     ("a padding mask", {"mask": torch.ones(2, 7) > 0}, ValueError, ["got (2, 7)", "mask[:, None, None, :]"]),
-    ("a mask elsewhere", {"mask": ZEROS.to("meta")}, ValueError, ["mask must lie on the device of q", "got meta"]),
+    (
+        "a mask elsewhere",
+        {"mask": ZEROS.to("meta")},
+        ValueError,
+        ["mask must lie on the device of q", "got meta", "mask.to(q.device)"],
+    ),
     ("scale as text", {"scale": "1"}, TypeError, ["scale must be a finite number or None", "got str"]),
     ("scale as a flag", {"scale": True}, TypeError, ["scale must be a finite number or None", "got bool"]),
     ("scale NaN", {"scale": math.nan}, ValueError, ["scale must be a finite number or None", "got nan"]),
@@ -63,7 +99,7 @@ BAD: list[tuple[str, dict[str, Any], type[Exception], list[str]]] = [
     ("dropout of all", {"dropout_p": 1.0}, ValueError, ["dropout_p must be a finite number in [0, 1)", "got 1.0"]),
     ("dropout below 0", {"dropout_p": -0.1}, ValueError, ["dropout_p must be a finite number in [0, 1)", "got -0.1"]),
     ("dropout None", {"dropout_p": None}, TypeError, ["dropout_p must be a finite number in [0, 1)", "NoneType"]),
-    ("a seed", {"generator": 3}, TypeError, ["generator must be a torch.Generator or None", "got int"]),
+    ("a seed", {"generator": 3}, TypeError, ["generator must be a torch.Generator or None", "got int", "manual_seed"]),
     ("half a key", {"window": 2.5}, ValueError, ["window must be None, a whole number", "(left, right)", "got 2.5"]),
     ("a window of -1", {"window": (-1, 0)}, ValueError, ["window must be", "no bound is None, not -1", "got (-1, 0)"]),
     ("three sides", {"window": (1, 2, 3)}, ValueError, ["window must be", "(left, right)", "got (1, 2, 3)"]),
@@ -71,7 +107,7 @@ BAD: list[tuple[str, dict[str, Any], type[Exception], list[str]]] = [
     ("slopes in a list", {"alibi_slopes": [1.0]}, ValueError, ["alibi_slopes must be a tensor of shape", "got list"]),
     ("slopes of key heads", {"alibi_slopes": torch.ones(2)}, ValueError, ["(H,) = (4,) or (B, H) = (2, 4)", "(2,)"]),
     ("whole slopes", {"alibi_slopes": torch.ones(4).int()}, TypeError, ["alibi_slopes must be floating", ".float()?"]),
-    ("slopes elsewhere", {"alibi_slopes": torch.ones(4, device="meta")}, ValueError, ["alibi_slopes", "device of q"]),
+    ("slopes elsewhere", {"alibi_slopes": torch.ones(4, device="meta")}, ValueError, ["device of q", ".to(q.device)"]),
     (
         "learned slopes",
         {"alibi_slopes": torch.ones(4, requires_grad=True)},
@@ -96,8 +132,15 @@ def test_bad_input_gets_an_error_that_says_what_to_do(
 
 def test_nested_tensors_are_refused_with_a_way_out() -> None:
     x = torch.nested.nested_tensor([torch.ones(2, 3, 4), torch.ones(2, 5, 4)], layout=torch.jagged)
-    with pytest.raises(TypeError, match="q must be a dense tensor, got a nested tensor; pad it"):
+    with pytest.raises(TypeError, match="q must be a dense tensor, got a nested tensor; pad it, and hide"):
         tilewise.attention(x, x, x)
+    with pytest.raises(TypeError, match="mask must be a dense tensor, got a nested tensor; pad it with False"):
+        tilewise.attention(Q, K, V, mask=x)
+
+
+def test_explain_backend_names_itself_and_what_it_takes() -> None:
+    with pytest.raises(TypeError, match=r"explain_backend says what backend='auto' takes.*causal, mask.*got backend"):
+        tilewise.explain_backend(Q, K, V, backend="reference")  # type: ignore[call-arg]
 
 
 def test_options_by_position_are_refused() -> None:
@@ -158,7 +201,7 @@ def test_values_without_width_give_an_output_without_width_and_the_lse() -> None
 
 def test_the_seed_of_dropout_comes_from_the_generator_or_from_the_default_one() -> None:
     def seed(generator: torch.Generator | None) -> int:
-        return make_spec(Q, K, V, dropout_p=0.5, generator=generator).dropout_seed
+        return make_spec(Q, K, V, dropout_p=0.5, generator=generator).drawn(generator).dropout_seed
 
     mine = torch.Generator().manual_seed(7)
     torch.manual_seed(7)
@@ -169,8 +212,29 @@ def test_the_seed_of_dropout_comes_from_the_generator_or_from_the_default_one() 
 
 def test_the_default_generator_is_left_alone_where_nothing_is_dropped() -> None:
     before = torch.random.get_rng_state()
-    make_spec(Q, K, V, causal=True)
-    make_spec(Q, K, V, dropout_p=0.5, generator=torch.Generator())
+    tilewise.attention(Q, K, V, causal=True)
+    tilewise.attention(Q, K, V, dropout_p=0.5, generator=torch.Generator())
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("generator", [None, torch.Generator()], ids=["default", "given"])
+def test_what_does_not_run_draws_nothing(generator: torch.Generator | None) -> None:
+    """A question, and calls that are refused: the next call gets the numbers that it would have had."""
+    before = (generator or torch.default_generator).get_state()
+    options: dict[str, Any] = {"dropout_p": 0.5, "generator": generator}
+    tilewise.explain_backend(Q, K, V, **options)
+    for refused in ({"backend": "cpp"}, {"alibi_slopes": torch.ones(2)}):
+        with pytest.raises((tilewise.BackendError, ValueError)):
+            tilewise.attention(Q, K, V, **options, **refused)
+    assert torch.equal((generator or torch.default_generator).get_state(), before)
+
+
+@pytest.mark.parametrize("module", [MultiheadAttention(8, 2, dropout=0.5), FlashAttention(8, 2, dropout=0.5)])
+def test_a_module_that_is_refused_draws_nothing(module: torch.nn.Module) -> None:
+    module.backend = "cpp"
+    before = torch.random.get_rng_state()
+    with pytest.raises(tilewise.BackendError):
+        module(*[torch.ones(2, 5, 8)] * (3 if isinstance(module, MultiheadAttention) else 1))
     assert torch.equal(torch.random.get_rng_state(), before)
 
 

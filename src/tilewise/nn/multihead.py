@@ -90,7 +90,9 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
 
         dropout_p = self.dropout if self.training else 0.0
         spec = make_spec(q, k, v, causal=causal, mask=mask, dropout_p=dropout_p)
-        o, lse = attend(q, k, v, spec, backends.load(backends.choose(self.backend, q, k, v, spec)))
+        backend = backends.load(backends.choose(self.backend, q, k, v, spec))
+        spec = spec.drawn(None)
+        o, lse = attend(q, k, v, spec, backend)
         output = self.out_proj(o.transpose(1, 2).flatten(2))
         output = (output if self.batch_first else output.transpose(0, 1)) if batched else output[0]
         if not need_weights:

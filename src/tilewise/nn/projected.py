@@ -65,7 +65,7 @@ class StandardAttention(torch.nn.Module):
         mask = self._full(mask, len(x), context.shape[1])
         spec = make_spec(q, k, v, causal=self.causal, mask=mask, dropout_p=dropout_p)
         backend = backends.load(backends.choose(self.backend, q, k, v, spec), **block_sizes)
-        o, _ = attend(q, k, v, spec, backend)
+        o, _ = attend(q, k, v, spec.drawn(None), backend)
         return cast(Tensor, self.to_out(o.transpose(1, 2).flatten(2)))
 
     def extra_repr(self) -> str:
