@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tilewise import checks
+
 
 class AttentionState(NamedTuple):
     """What attention must remember of the keys that a query has seen, s being their scaled scores.
@@ -57,6 +59,8 @@ def blockwise_attention(
     q: (..., N_q, D)   k: (..., N_k, D)   v: (..., N_k, D_v)   ->   (..., N_q, D_v), the dtype of q
     block_q, block_k: at least 1; the last block may be narrower   scale: None means 1/sqrt(D)
     """
+    checks.whole("block_q", block_q)
+    checks.whole("block_k", block_k)
     if block_q < 1 or block_k < 1:
         raise ValueError(f"block_q and block_k must be at least 1, got {block_q} and {block_k}")
     if k.shape[-2] != v.shape[-2]:

@@ -7,6 +7,7 @@ from typing import Literal, TypedDict, Unpack, overload
 import torch
 from torch import Tensor
 
+from tilewise import checks
 from tilewise.functional import attention
 from tilewise.parts import merge_attention
 from tilewise.spec import Spec, Window, group_size, make_spec
@@ -33,6 +34,9 @@ class KVCache:
         device: torch.device | str | None = None,
     ) -> None:
         d_v = d if d_v is None else d_v
+        sizes = {"batch": batch, "heads": heads, "d": d, "d_v": d_v, "capacity": capacity}
+        for name, size in sizes.items():
+            checks.whole(name, size)
         if min(batch, heads, d, d_v) < 1 or capacity < 0:
             raise ValueError(
                 "batch, heads, d and d_v must be at least 1 and capacity at least 0,"
@@ -91,12 +95,17 @@ class KVCache:
 
     def rewind(self, length: int) -> None:
         """Forget all but the first `length` tokens. The buffers stay, and what is appended next takes the place."""
+        checks.whole("length", length)
         if not 0 <= length <= self._length:
-            raise ValueError(f"length must lie between 0 and the {self._length} tokens of the cache, got {length}")
-        self._length = length
+            raise ValueError(
+                f"length must lie between 0 and the {self._length} tokens of the cache, got {length};"
+                " it is how many are kept, not how many are forgotten"
+            )
+        self._length = int(length)
 
     def grow(self, capacity: int) -> None:
         """Make room for `capacity` tokens at least, by copying into larger buffers; views from before keep the old."""
+        checks.whole("capacity", capacity)
         if capacity <= self.capacity:
             return
         self._k, self._v = (self._larger(buffer, capacity) for buffer in (self._k, self._v))
@@ -110,15 +119,22 @@ class KVCache:
 
     @staticmethod
     def _check(name: str, x: Tensor, buffer: Tensor) -> None:
+        checks.dense(name, x)
         batch, heads, _, d = buffer.shape
         if x.ndim != 4 or (x.shape[0], x.shape[1], x.shape[3]) != (batch, heads, d):
             raise ValueError(
                 f"{name} must have the shape ({batch}, {heads}, n, {d}) of the cache, got {tuple(x.shape)}"
             )
         if x.dtype != buffer.dtype:
-            raise TypeError(f"{name} must have the dtype of the cache, {buffer.dtype}, got {x.dtype}")
+            raise TypeError(
+                f"{name} must have the dtype of the cache, {buffer.dtype}, got {x.dtype};"
+                " make the cache with dtype=, or convert what is appended"
+            )
         if x.device != buffer.device:
-            raise ValueError(f"{name} must lie on the device of the cache, {buffer.device}, got {x.device}")
+            raise ValueError(
+                f"{name} must lie on the device of the cache, {buffer.device}, got {x.device};"
+                " make the cache with device=, or move what is appended"
+            )
         if x.requires_grad and torch.is_grad_enabled():
             raise ValueError(f"{name} requires grad, but gets none here: work under torch.no_grad(), or detach it")
 
@@ -177,8 +193,9 @@ def decode(
     (N_q, N_k) or (H, N_q, N_k).
     """
     keys, values = _keys_and_values(k, v)
+    checks.whole("splits", splits)
     if splits < 1:
-        raise ValueError(f"splits must be at least 1, got {splits}")
+        raise ValueError(f"splits must be at least 1, got {splits}; 1 takes all keys at once")
     spec = make_spec(
         q,
         keys,

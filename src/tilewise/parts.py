@@ -11,7 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tilewise.softmax import SoftmaxState, absorb, divided, finite, identity, merge
+from tilewise import checks
+from tilewise.softmax import SoftmaxState, absorb, divided, finite, identity, merge, rows
 
 
 class SoftmaxPart(NamedTuple):
@@ -41,7 +42,7 @@ def local_softmax(x: Tensor) -> SoftmaxPart:
 
     x: (..., columns), 0 columns included   ->   m, l: (...)   f: (..., columns)
     """
-    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    x = rows(x)
     m, l = absorb(identity(*x.shape[:-1], dtype=x.dtype, device=x.device), x)
     return SoftmaxPart(m, l, torch.exp(x - finite(m)[..., None]))
 
@@ -118,6 +119,7 @@ def flash(q: Tensor, k: Tensor, v: Tensor, block: int) -> Tensor:
 
     Where `merge_softmax` puts the f of two parts side by side, the f @ v of each part is added up here.
     """
+    checks.whole("block", block)
     if block < 1:
         raise ValueError(f"block must be at least 1 key, got {block}")
     state = identity(*q.shape[:-1], dtype=torch.promote_types(q.dtype, torch.float32), device=q.device)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tilewise import checks
+
 
 class SoftmaxState(NamedTuple):
     """What softmax must remember of the numbers x that it has seen: m = max(x) and l = sum(exp(x - m)).
@@ -54,8 +56,12 @@ def merge(a: SoftmaxState, b: SoftmaxState) -> SoftmaxState:
 
 
 def lse(state: SoftmaxState) -> Tensor:
-    """Give log(sum(exp(x))) of what the state has seen, natural log: m + log(l); -inf where it has seen nothing."""
-    return finite(state.m) + torch.log(state.l)
+    """Give log(sum(exp(x))) of what the state has seen, natural log: m + log(l).
+
+    -inf where it has seen nothing, with a gradient of 0: that of log(0) would be NaN.
+    """
+    nothing = state.l == 0
+    return torch.where(nothing, -torch.inf, finite(state.m) + torch.log(torch.where(nothing, 1.0, state.l)))
 
 
 def weights(state: SoftmaxState, tile: Tensor) -> Tensor:
@@ -78,7 +84,7 @@ def naive_softmax(x: Tensor) -> Tensor:
 
     x: (..., columns)   ->   like x
     """
-    exponentials = torch.exp(_floating(x))
+    exponentials = torch.exp(rows(x))
     return (exponentials / exponentials.sum(dim=-1, keepdim=True)).to(x.dtype)
 
 
@@ -92,7 +98,7 @@ def safe_softmax(x: Tensor) -> Tensor:
 
 
 def logsumexp(x: Tensor) -> Tensor:
-    """Give log(sum(exp(x))) of each row, natural log; a row of -inf gives -inf.
+    """Give log(sum(exp(x))) of each row, natural log; a row of -inf gives -inf, and gets gradients of 0.
 
     x: (..., columns)   ->   (...), float32 at least
     """
@@ -105,8 +111,10 @@ def online_softmax(x: Tensor, block: int) -> Tensor:
     x: (..., columns)   block: at least 1; the last block may be narrower   ->   like x; a row of -inf gives zeros
     A first pass carries (m, l), a second one writes the weights. Milakov & Gimelshein 2018, algorithm 3.
     """
+    checks.whole("block", block)
     if block < 1:
         raise ValueError(f"block must be at least 1 column, got {block}")
+    rows(x)  # refuses what has none
     tiles = x.split(block, dim=-1)
     state = _seen(tiles, x)
     return torch.cat([weights(state, tile) for tile in tiles], dim=-1)
@@ -114,7 +122,8 @@ def online_softmax(x: Tensor, block: int) -> Tensor:
 
 def _seen(tiles: Iterable[Tensor], like: Tensor) -> SoftmaxState:
     """Absorb all tiles, starting from nothing."""
-    start = identity(*like.shape[:-1], dtype=_floating(like).dtype, device=like.device)
+    like = rows(like)
+    start = identity(*like.shape[:-1], dtype=like.dtype, device=like.device)
     return reduce(absorb, tiles, start)
 
 
@@ -123,9 +132,12 @@ def finite(m: Tensor) -> Tensor:
     return torch.where(torch.isinf(m), 0.0, m)
 
 
-def _floating(x: Tensor) -> Tensor:
+def rows(x: Tensor) -> Tensor:
+    """Give rows of numbers in the dtype of the sums. Raises TypeError or ValueError for what holds none."""
+    checks.dense("x", x)
     if x.ndim == 0 or not x.is_floating_point():
-        raise ValueError(f"x must hold floating-point rows, got shape {tuple(x.shape)} and dtype {x.dtype}")
+        remedy = "give x[None]" if x.ndim == 0 else "give x.float()"
+        raise ValueError(f"x must hold floating-point rows, got shape {tuple(x.shape)} and dtype {x.dtype}; {remedy}")
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 

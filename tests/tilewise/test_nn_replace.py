@@ -186,6 +186,13 @@ def test_the_model_itself_is_replaced_and_subclasses_are_left() -> None:
         replace_attention(nn.Sequential(), backend="fast")
 
 
+def test_where_one_module_cannot_be_ours_none_is_replaced() -> None:
+    model = nn.Sequential(nn.MultiheadAttention(WIDTH, HEADS), nn.MultiheadAttention(WIDTH, HEADS, dropout=1.0))
+    with pytest.raises(ValueError, match=r"dropout of 1 must be a finite number in \[0, 1\), got 1.0"):
+        replace_attention(model)
+    assert not any(isinstance(module, MultiheadAttention) for module in model)
+
+
 def test_a_replaced_model_can_be_copied_and_saved(tmp_path) -> None:
     model = nn.TransformerEncoder(layer(batch_first=True), 1).eval()
     replace_attention(model)

@@ -134,6 +134,13 @@ def test_a_row_that_is_masked_whole_gives_zeros_and_minus_infinity() -> None:
     assert torch.equal(logsumexp(x), torch.full((2,), -torch.inf))
 
 
+def test_a_row_that_is_masked_whole_gets_no_gradient_and_no_nan() -> None:
+    x = torch.tensor([[-torch.inf, -torch.inf], [1.0, -torch.inf], [1.0, 2.0]], requires_grad=True)
+    logsumexp(x).sum().backward()
+    result = compare(x.grad, oracle.softmax(x.detach()), safe_softmax(x.detach()))
+    assert result.ok, result
+
+
 def test_rows_of_no_columns_have_seen_nothing() -> None:
     x = torch.empty(3, 0)
     assert online_softmax(x, 4).shape == (3, 0)
@@ -180,8 +187,13 @@ def test_half_precision_is_summed_in_float32_and_returned_as_it_came(dtype: torc
     ("call", "message"),
     [
         (lambda: online_softmax(torch.zeros(2, 3), 0), "block must be at least 1 column, got 0"),
-        (lambda: safe_softmax(torch.zeros(2, 3, dtype=torch.int64)), "floating-point rows.*int64"),
-        (lambda: logsumexp(torch.tensor(1.0)), r"floating-point rows.*shape \(\)"),
+        (lambda: online_softmax(torch.zeros(2, 3), 1.5), "block must be a whole number, got 1.5"),
+        (lambda: safe_softmax(torch.zeros(2, 3, dtype=torch.int64)), r"floating-point rows.*int64; give x.float\(\)"),
+        (lambda: logsumexp(torch.tensor(1.0)), r"floating-point rows.*shape \(\).*; give x\[None\]"),
+        (lambda: online_softmax(torch.tensor(1.0), 2), r"floating-point rows.*shape \(\)"),
+        (lambda: online_softmax([1.0], 2), r"x must be a torch.Tensor, got list; give torch.as_tensor\(x\)"),
+        (lambda: naive_softmax([1.0]), "x must be a torch.Tensor, got list"),
+        (lambda: safe_softmax(None), "x must be a torch.Tensor, got NoneType"),
         (
             lambda: absorb(identity(2), torch.zeros(3, 4)),
             r"one dimension more, got \(3, 4\) for a state of shape \(2,\)",
@@ -189,5 +201,5 @@ def test_half_precision_is_summed_in_float32_and_returned_as_it_came(dtype: torc
     ],
 )
 def test_errors_say_what_was_expected_and_what_came(call: Callable[[], object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         call()

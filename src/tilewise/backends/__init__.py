@@ -24,6 +24,7 @@ from typing import Protocol, cast
 
 from torch import Tensor
 
+from tilewise import checks
 from tilewise.spec import Spec
 
 
@@ -187,19 +188,27 @@ def checked_name(name: str) -> str:
     return name
 
 
+def checked_sizes(block_q: int | None, block_k: int | None) -> dict[str, int]:
+    """Give those that are not None, by name. Raises TypeError or ValueError unless they are whole numbers from 1."""
+    sizes = {name: size for name, size in (("block_q", block_q), ("block_k", block_k)) if size is not None}
+    for name, size in sizes.items():
+        checks.whole(name, size, ", or None for the backend's own")
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, or None for the backend's own, got {size}")
+    return sizes
+
+
 def load(name: str, *, block_q: int | None = None, block_k: int | None = None) -> Backend:
     """Import a backend. Its functions are those of `Backend`, bound to the block sizes that are given.
 
-    Raises ValueError for a block size below 1, BackendError where the backend chooses them itself.
+    Raises what `checked_sizes` raises, and BackendError where the backend chooses the sizes itself.
     """
     module = import_module(_ENTRIES[name].module)
-    sizes = {key: size for key, size in (("block_q", block_q), ("block_k", block_k)) if size is not None}
+    sizes = checked_sizes(block_q, block_k)
     if not sizes:
         return cast(Backend, module)
-    came = ", ".join(f"{key}={size}" for key, size in sizes.items())
-    if min(sizes.values()) < 1:
-        raise ValueError(f"block_q and block_k must be at least 1, or None for the backend's own, got {came}")
     if not sizes.keys() <= signature(module.forward).parameters.keys():
+        came = ", ".join(f"{key}={size}" for key, size in sizes.items())
         raise BackendError(f"backend {name!r} takes no block sizes, got {came}; backends with tiles do")
     bound = SimpleNamespace(forward=partial(module.forward, **sizes), backward=partial(module.backward, **sizes))
     return cast(Backend, bound)

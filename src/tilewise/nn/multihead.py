@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilewise import backends
+from tilewise import backends, checks
 from tilewise.backends import reference
 from tilewise.functional import attend
 from tilewise.spec import make_spec
@@ -37,6 +37,7 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         dtype: torch.dtype | None = None,
         backend: str = "auto",
     ) -> None:
+        checks.dropout_share("dropout", dropout)
         if min(embed_dim, num_heads) < 1 or embed_dim % num_heads:
             raise ValueError(f"embed_dim must be a multiple of num_heads, got {embed_dim} and {num_heads}")
         super().__init__(
@@ -106,10 +107,12 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         return f"{self.embed_dim}, heads={self.num_heads}, batch_first={self.batch_first}, backend={self.backend!r}"
 
     def _check(self, query: Tensor, key: Tensor, value: Tensor) -> None:
-        if query.is_nested or key.is_nested or value.is_nested:
-            raise TypeError(
-                "query, key and value must be plain tensors, got a nested one; pad them and give key_padding_mask. If"
-                " torch.nn.TransformerEncoder made it, set its use_nested_tensor = False, as replace_attention does"
+        for name, x in {"query": query, "key": key, "value": value}.items():
+            checks.dense(
+                name,
+                x,
+                "pad it and give key_padding_mask. If torch.nn.TransformerEncoder made it, set its use_nested_tensor ="
+                " False, as replace_attention does",
             )
         widths = {"query": self.embed_dim, "key": self.kdim, "value": self.vdim}
         for (name, width), x in zip(widths.items(), (query, key, value), strict=True):
@@ -124,7 +127,7 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
             shapes = ", ".join(str(tuple(x.shape)) for x in (query, key, value))
             raise ValueError(
                 "key and value need one length, and all three one batch size, got query, key, value of shape"
-                f" {shapes} with batch_first={self.batch_first}"
+                f" {shapes} with batch_first={self.batch_first}; should it be {not self.batch_first}?"
             )
 
     def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
@@ -157,6 +160,7 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
     def _check_mask(self, name: str, mask: Tensor | None, shapes: list[tuple[int, ...]]) -> None:
         if mask is None:
             return
+        checks.dense(name, mask, "pad it with True")
         if mask.dtype is not torch.bool and not mask.is_floating_point():
             raise TypeError(
                 f"{name} must be bool (True: may not attend) or floating (added), got {mask.dtype};"

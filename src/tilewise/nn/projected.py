@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from tilewise import backends
+from tilewise import backends, checks
 from tilewise.functional import attend
 from tilewise.spec import make_spec
 
@@ -37,6 +37,9 @@ class StandardAttention(torch.nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        for name, size in {"dim": dim, "heads": heads, "dim_head": dim_head}.items():
+            checks.whole(name, size)
+        checks.dropout_share("dropout", dropout)
         if min(dim, heads, dim_head) < 1:
             raise ValueError(f"dim, heads and dim_head must be at least 1, got {dim}, {heads} and {dim_head}")
         self.dim, self.context_dim = dim, dim if context_dim is None else context_dim
@@ -59,6 +62,11 @@ class StandardAttention(torch.nn.Module):
         context = x if context is None else context
         self._check("x", x, self.dim)
         self._check("context", context, self.context_dim)
+        if len(context) != len(x):
+            raise ValueError(
+                f"context must have the batch size of x, {len(x)}, got {tuple(context.shape)};"
+                " to share one, give context.expand(B, -1, -1)"
+            )
         q, (k, v) = self.to_q(x), self.to_kv(context).chunk(2, dim=-1)
         q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
         dropout_p = self.dropout if self.training else 0.0
@@ -73,12 +81,16 @@ class StandardAttention(torch.nn.Module):
 
     @staticmethod
     def _check(name: str, x: Tensor, width: int) -> None:
+        checks.dense(name, x, "pad it, and give a mask (B, M) that is True where there is something")
         if x.ndim != 3 or x.shape[-1] != width:
             raise ValueError(f"{name} must have the shape (B, N, {width}), got {tuple(x.shape)}")
 
     @staticmethod
     def _full(mask: Tensor | None, batch: int, n_k: int) -> Tensor | None:
-        if mask is None or mask.ndim == 4:
+        if mask is None:
+            return None
+        checks.dense("mask", mask, "pad it with False")
+        if mask.ndim == 4:
             return mask
         if tuple(mask.shape) != (batch, n_k):
             raise ValueError(
@@ -111,6 +123,7 @@ class FlashAttention(StandardAttention):
     ) -> None:
         super().__init__(dim, heads, dim_head, causal, **others)
         self.backend = backends.checked_name(backend)
+        backends.checked_sizes(block_q, block_k)
         self.block_q, self.block_k = block_q, block_k
 
     def forward(

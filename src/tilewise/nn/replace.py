@@ -6,7 +6,7 @@ from typing import cast
 
 import torch
 
-from tilewise import backends
+from tilewise import backends, checks
 from tilewise.nn.multihead import MultiheadAttention
 
 
@@ -18,11 +18,14 @@ def replace_attention(model: torch.nn.Module, backend: str = "auto") -> list[str
     In place, and the module object stays the same: its parameters, dtype, device, mode and hooks, and all that refers
     to it (optimizers, tied modules). Subclasses of torch's module are left alone: they attend in a way of their own.
     A torch.nn.TransformerEncoder with a replaced layer makes no more nested tensors in eval mode, so that it gives
-    padded places some finite output where torch gave them zeros.
+    padded places some finite output where torch gave them zeros. Raises ValueError, and replaces nothing, where a
+    module's dropout is none that ours can do, 1 or more.
     """
     backends.checked_name(backend)
     named = list(model.named_modules(remove_duplicate=False))
     replaced = {name: module for name, module in named if type(module) is torch.nn.MultiheadAttention}
+    for name, module in replaced.items():
+        checks.dropout_share(f"dropout of {name or 'the model'}", module.dropout)
     for module in replaced.values():
         module.__class__ = MultiheadAttention
         module = cast(MultiheadAttention, module)

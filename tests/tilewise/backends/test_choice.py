@@ -56,7 +56,7 @@ def test_auto_raises_where_nothing_can(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_backend_is_bound_to_the_tiles_that_are_asked_for() -> None:
     assert backends.load("torch_fa2") is sys.modules["tilewise.backends.torch_fa2"]
     assert backends.load("torch_fa2", block_q=8, block_k=4).forward.keywords == {"block_q": 8, "block_k": 4}
-    with pytest.raises(ValueError, match=r"must be at least 1.*got block_k=0"):
+    with pytest.raises(ValueError, match=r"block_k must be at least 1.*got 0"):
         backends.load("torch_fa2", block_k=0)
     with pytest.raises(tilewise.BackendError, match="'reference' takes no block sizes, got block_q=8"):
         backends.load("reference", block_q=8)
