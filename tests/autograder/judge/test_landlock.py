@@ -236,12 +236,13 @@ def test_who_keeps_forking_away_is_caught_at_one_stroke(confined: Judge) -> None
         "for leave in (os.setsid, lambda: os.setpgid(0, 0)):\n"
         "    try:\n        leave()\n        left += 1\n    except OSError: pass\n"
         "print('left', left)\n"
-        "if os.fork() == 0:\n    end = time.monotonic() + 60\n"
+        "CALLS.append(1)\n"  # only the first sets one off, for what has ended takes room until all of it is gone
+        "if len(CALLS) == 1 and os.fork() == 0:\n    end = time.monotonic() + 60\n"
         "    try:\n        while time.monotonic() < end:\n            if os.fork(): os._exit(0)\n"
         "    finally: os._exit(0)\n"
         f"time.sleep(0.1)\nreturn {RIGHT}"
     )
-    verdict = ask(confined, answer(body))
+    verdict = ask(confined, answer(body, "import os\nCALLS = []\n"))
     assert verdict.passed, verdict
     assert "left 0" in verdict.printed
     assert named("tw-comet") == []
