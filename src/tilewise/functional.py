@@ -112,7 +112,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, spec: Spec, backend: backends.Backen
 class _Attention(torch.autograd.Function):
     """Only q, k, v, o and lse outlive the forward pass (and the mask, which is the caller's): nothing N_q x N_k.
 
-    Autocast is off inside, for it would take the sums out of float32.
+    Autocast is off inside, for it would take the sums out of float32. Kernels read memory, and of a tensor such as
+    z.conj().imag torch may have noted only that it is to be negated: `resolve_neg` writes its numbers out.
     """
 
     @staticmethod
@@ -120,7 +121,7 @@ class _Attention(torch.autograd.Function):
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, spec: Spec, backend: backends.Backend
     ) -> tuple[Tensor, Tensor]:
         with torch.autocast(q.device.type, enabled=False):
-            o, lse = backend.forward(q, k, v, spec)
+            o, lse = backend.forward(q.resolve_neg(), k.resolve_neg(), v.resolve_neg(), spec)
         ctx.save_for_backward(q, k, v, mask, o, lse)
         ctx.set_materialize_grads(False)
         ctx.spec, ctx.backend = replace(spec, mask=None), backend
@@ -158,6 +159,8 @@ class _Gradients(torch.autograd.Function):
         backend: backends.Backend,
         mask_grad: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        do, q, k, v = (x.resolve_neg() for x in (do, q, k, v))
+        dlse = None if dlse is None else dlse.resolve_neg()
         return backend.backward(do, dlse, q, k, v, o, lse, spec, mask_grad=mask_grad)
 
     @staticmethod

@@ -108,7 +108,7 @@ def make_spec(
     Raises TypeError or ValueError that says what was expected, what came and what to do.
     """
     _check_tensors(q, k, v)
-    left, right = _bounds(causal, window)
+    left, right = _bounds(causal, window, q.shape[2] + k.shape[2])
     if scale is not None:
         checks.number("scale", scale, "or None, which means 1/sqrt(D)", math.isfinite)
     if softcap is not None:
@@ -176,7 +176,8 @@ def _check_sizes(q: Tensor, k: Tensor, v: Tensor) -> None:
         )
 
 
-def _bounds(causal: bool, window: Window | None) -> tuple[int | None, int | None]:
+def _bounds(causal: bool, window: Window | None, most: int) -> tuple[int | None, int | None]:
+    """Give left and right. most: as many keys as no query can have on a side, which kernels can still count"""
     if not isinstance(causal, bool):
         raise TypeError(f"causal must be True or False, got {causal!r}")
     pair = window if isinstance(window, tuple) else (window, window)
@@ -185,7 +186,7 @@ def _bounds(causal: bool, window: Window | None) -> tuple[int | None, int | None
             "window must be None, a whole number of keys for either side, or (left, right); no bound is None,"
             f" not -1; got {window!r}"
         )
-    left, right = (None if side is None else int(side) for side in pair)
+    left, right = (None if side is None else min(int(side), most) for side in pair)
     return left, (0 if causal else right)
 
 
@@ -204,7 +205,7 @@ def _checked_mask(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
         )
     if mask.device != q.device:
         raise ValueError(f"mask must lie on the device of q, {q.device}, got {mask.device}; give mask.to(q.device)")
-    return mask.reshape(padded)
+    return mask.reshape(padded).resolve_neg()
 
 
 def _way_out(mask: Tensor, q: Tensor, k: Tensor) -> str:

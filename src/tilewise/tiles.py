@@ -104,7 +104,7 @@ class Slab:
         if self.spec.alibi_slopes is not None:
             tile -= self._slopes * self._distance(rows, columns)
         if mask is not None and mask.dtype is not torch.bool:
-            tile += mask.to(s.dtype) * self.unit
+            tile += self._added(mask.to(s.dtype))
         if mask is not None and mask.dtype is torch.bool and not mask.all():
             tile.masked_fill_(~mask, -torch.inf)
         if not self.spec.sees_all(rows, columns, self.n_q, self.n_k):
@@ -134,6 +134,13 @@ class Slab:
         start = 0 if self.spec.right is None else max(0, columns[0] - shift - self.spec.right)
         stop = self.n_q if self.spec.left is None else min(self.n_q, columns[-1] - shift + self.spec.left + 1)
         return range(min(start, self.n_q), max(min(start, self.n_q), stop))
+
+    def _added(self, mask: Tensor) -> Tensor:
+        """Give an additive mask in the unit. The least finite number stays finite: where all have it, none hides."""
+        if self.unit == 1.0:
+            return mask
+        lowest = torch.finfo(mask.dtype).min
+        return (mask * self.unit).clamp_(min=lowest).masked_fill_(mask == -torch.inf, -torch.inf)
 
     def _mask(self, rows: range, columns: range) -> Tensor | None:
         return None if self.spec.mask is None else self._mask_tile(self.spec.mask, rows, columns)

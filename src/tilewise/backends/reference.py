@@ -17,14 +17,13 @@ from tilewise.spec import Spec, group_size, sum_dtype
 def forward(q: Tensor, k: Tensor, v: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:
     """Attend. Shapes as in `tilewise.backends`.
 
-    s: (B, H, N_q, N_k), the scores   p = exp(s - lse), the weights   o = p @ v
+    s: (B, H, N_q, N_k), the scores   p = softmax(s), the weights   o = p @ v
     """
     wide = sum_dtype(q.dtype)
     k, v = _repeated(k, group_size(q, k)).to(wide), _repeated(v, group_size(q, v)).to(wide)
     s = _scores(q.to(wide), k, spec).final
-    lse = torch.logsumexp(s, dim=-1)
-    p = _dropped(_weights(s, lse), spec)
-    return (p @ v).to(q.dtype), lse
+    p = _dropped(_softmax(s), spec)
+    return (p @ v).to(q.dtype), torch.logsumexp(s, dim=-1)
 
 
 def backward(
@@ -47,7 +46,7 @@ def backward(
     wide, group = sum_dtype(q.dtype), group_size(q, k)
     q_, k_, v_, do_ = q.to(wide), _repeated(k, group).to(wide), _repeated(v, group).to(wide), do.to(wide)
     scores = _scores(q_, k_, spec)
-    p = _weights(scores.final, lse)
+    p = _softmax(scores.final)
     dv = _dropped(p, spec).mT @ do_
     dp = _dropped(do_ @ v_.mT, spec)
     delta = (do_ * o.to(wide)).sum(dim=-1)
@@ -62,14 +61,14 @@ def backward(
     return dq.to(q.dtype), _summed(dk, group).to(k.dtype), _summed(dv, group).to(v.dtype), dmask
 
 
-def weights(q: Tensor, k: Tensor, lse: Tensor, spec: Spec) -> Tensor:
-    """Give the weights that v was multiplied by, dropout included, of any backend's forward pass that gave this lse.
+def weights(q: Tensor, k: Tensor, spec: Spec) -> Tensor:
+    """Give the weights that v was multiplied by, dropout included, by whichever backend.
 
-    -> (B, H, N_q, N_k) in the dtype of the sums, differentiable in q, k and lse; a row that sees no key gives zeros
+    -> (B, H, N_q, N_k) in the dtype of the sums, differentiable in q and k; a row that sees no key gives zeros
     """
     wide = sum_dtype(q.dtype)
     k = _repeated(k, group_size(q, k)).to(wide)
-    return _dropped(_weights(_scores(q.to(wide), k, spec).final, lse), spec)
+    return _dropped(_softmax(_scores(q.to(wide), k, spec).final), spec)
 
 
 class _Scores(NamedTuple):
@@ -96,9 +95,14 @@ def _scores(q: Tensor, k: Tensor, spec: Spec) -> _Scores:
     return _Scores(capped, s.masked_fill(~seen, -torch.inf))
 
 
-def _weights(s: Tensor, lse: Tensor) -> Tensor:
-    """Give exp(s - lse); zeros for a row that sees no key, where both are -inf."""
-    return torch.exp(s - torch.where(lse == -torch.inf, 0.0, lse)[..., None])
+def _softmax(s: Tensor) -> Tensor:
+    """Give softmax(s), and zeros for a row that sees no key.
+
+    Not exp(s - lse), as the tiled backends must have it: where all of a row is -1e9, lse = -1e9 + log(N_k) has lost
+    log(N_k), and the weights would not add up to 1.
+    """
+    unseen = (s == -torch.inf).all(dim=-1, keepdim=True)
+    return torch.softmax(s.masked_fill(unseen, 0.0), dim=-1).masked_fill(unseen, 0.0)
 
 
 def _dropped(x: Tensor, spec: Spec) -> Tensor:

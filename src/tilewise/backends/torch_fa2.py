@@ -18,6 +18,7 @@ from tilewise.tiles import Slab, blocks, slabs
 
 LOG2_E = math.log2(math.e)
 BLOCK_Q, BLOCK_Q_BOUNDED, BLOCK_K = 512, 128, 256
+COARSE = 1e-3  # how far a rounding may take log2 of a weight before m2 and l are worth another look at the keys
 
 
 def forward(
@@ -90,6 +91,9 @@ def backward(
         dk_all, dv_all = torch.zeros_like(k_all), torch.zeros_like(v_all)
         for rows in blocks(range(slab.n_q), block_q):
             queries = _queries(slab, rows, do, dlse, q, o, lse)
+            if queries.is_coarse:
+                m2, l, _ = _attend(slab, queries.q_scaled, k_all, v_all, rows, block_k)
+                queries = queries._replace(lse2=m2, l=torch.where(l == 0, 1.0, l))
             dq_i = torch.zeros_like(queries.q)
             for columns in blocks(spec.columns(rows, slab.n_q, slab.n_k), block_k):
                 j = slice(columns.start, columns.stop)
@@ -112,6 +116,7 @@ class _Queries(NamedTuple):
 
     q, and q_scaled as `Slab.scores` wants it: (heads, G * rows, D)
     lse2: (heads, G * rows, 1), 0 where no key is seen   delta = rowsum(do * o) - dlse: (heads, G * rows, 1)
+    l: None, for lse2 holds it; or (heads, G * rows, 1), and then lse2 is m2
     """
 
     q: Tensor
@@ -119,6 +124,12 @@ class _Queries(NamedTuple):
     do: Tensor
     lse2: Tensor
     delta: Tensor
+    l: Tensor | None = None
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether some lse2 = m2 + log2(l) is so large that log2(l) is lost in it: where all of a row is -1e9, say."""
+        return bool(self.lse2.abs().amax() * torch.finfo(self.lse2.dtype).eps > COARSE)
 
 
 def _queries(slab: Slab, rows: range, do: Tensor, dlse: Tensor | None, q: Tensor, o: Tensor, lse: Tensor) -> _Queries:
@@ -149,6 +160,8 @@ def _tile(slab: Slab, queries: _Queries, k_j: Tensor, v_j: Tensor, rows: range, 
     if tile is None:
         return None
     p = tile.s.sub_(queries.lse2).exp2_()
+    if queries.l is not None:
+        p.div_(queries.l)
     dp = slab.dropped(slab.product(queries.do, v_j.mT, "dp"), rows, columns)
     ds = dp.sub_(queries.delta).mul_(p)
     dqk = ds if tile.tanh is None else ds * (1 - tile.tanh**2)

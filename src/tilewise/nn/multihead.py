@@ -93,13 +93,13 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         spec = make_spec(q, k, v, causal=causal, mask=mask, dropout_p=dropout_p)
         backend = backends.load(backends.choose(self.backend, q, k, v, spec))
         spec = spec.drawn(None)
-        o, lse = attend(q, k, v, spec, backend)
+        o, _ = attend(q, k, v, spec, backend)
         output = self.out_proj(o.transpose(1, 2).flatten(2))
         output = (output if self.batch_first else output.transpose(0, 1)) if batched else output[0]
         if not need_weights:
             return output, None
         with torch.autocast(q.device.type, enabled=False):
-            weights = reference.weights(q, k, lse, spec).to(q.dtype)
+            weights = reference.weights(q, k, spec).to(q.dtype)
         weights = weights.mean(dim=1) if average_attn_weights else weights
         return output, weights if batched else weights[0]
 

@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 
 from .memory import load_rows, plane, span, store_rows
-from .scores import dropped, score_grad, scores
+from .scores import dropped, score_grad, scores, weights
 
 
 @triton.jit
@@ -43,7 +43,7 @@ def keys_kernel(
                 delta_i = tl.load(delta_plane + i * delta.row, mask=i < n_q, other=0.0)
                 qk = tl.dot(k_j, tl.trans(q_i), input_precision="ieee")
                 s2 = scores(qk, i[None, :], j[:, None], b, h, rules, n_q, n_k, part != 1)
-                p = tl.exp2(s2 - lse2_i[None, :])
+                p = weights(s2, lse2_i[None, :], rules)
                 dp = tl.dot(v_j, tl.trans(do_i), input_precision="ieee")
                 dp = dropped(dp, i[None, :], j[:, None], b, h, sizes.heads, rules.dropout)
                 ds = score_grad(p * (dp - delta_i[None, :]), qk, rules)

@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 
 from .memory import load_rows, plane, span, store_rows
-from .scores import add_elements, dropped, score_grad, scores
+from .scores import add_elements, dropped, score_grad, scores, weights
 
 
 @triton.jit
@@ -37,7 +37,8 @@ def queries_kernel(
             k_j = load_rows(k_plane, k, n, n_k, BLOCK_N, D, BLOCK_D, part != 1)
             v_j = load_rows(v_plane, v, n, n_k, BLOCK_N, D_V, BLOCK_DV, part != 1)
             qk = tl.dot(q_i, tl.trans(k_j), input_precision="ieee")
-            p = tl.exp2(scores(qk, i[:, None], j[None, :], b, h, rules, n_q, n_k, part != 1) - lse2_i[:, None])
+            s2 = scores(qk, i[:, None], j[None, :], b, h, rules, n_q, n_k, part != 1)
+            p = weights(s2, lse2_i[:, None], rules)
             dp = tl.dot(do_i, tl.trans(v_j), input_precision="ieee")
             dp = dropped(dp, i[:, None], j[None, :], b, h, sizes.heads, rules.dropout)
             ds = p * (dp - delta_i[:, None])

@@ -13,6 +13,7 @@ LOG2_E = tl.constexpr(1.4426950408889634)
 FIRST = tl.constexpr(0x85EBCA6B)
 SECOND = tl.constexpr(0xC2B2AE35)
 GOLDEN = tl.constexpr(0x9E3779B9)
+LOWEST = tl.constexpr(-2.3e38)  # finite, times LOG2_E too
 
 
 @inlined
@@ -40,8 +41,9 @@ def scores(qk, i, j, b, h, rules, n_q, n_k, CUT: tl.constexpr):
         s2 = s2 - slope2 * tl.abs(p - j).to(tl.float32)
     inside = (i < n_q) & (j < n_k)
     if rules.added is not None:
-        added = tl.load(_elements(rules.added, b, h, i, j), mask=inside, other=0.0)
-        s2 = s2 + added.to(tl.float32) * LOG2_E
+        added = tl.load(_elements(rules.added, b, h, i, j), mask=inside, other=0.0).to(tl.float32)
+        added = tl.where((added < LOWEST) & (added > float("-inf")), LOWEST, added)
+        s2 = s2 + added * LOG2_E
     if rules.allowed is not None:
         s2 = tl.where(tl.load(_elements(rules.allowed, b, h, i, j), mask=inside, other=0) != 0, s2, float("-inf"))
     if CUT:
@@ -51,6 +53,15 @@ def scores(qk, i, j, b, h, rules, n_q, n_k, CUT: tl.constexpr):
             inside = inside & (j <= p + rules.right)
         s2 = tl.where(inside, s2, float("-inf"))
     return s2
+
+
+@inlined
+def weights(s2, lse2, rules):
+    """Give exp2(s2 - lse2). An additive mask can make both so large that a rounding would take it far above 1."""
+    log2_p = s2 - lse2
+    if rules.added is not None:
+        log2_p = tl.where(log2_p > 0, 0.0, log2_p)
+    return tl.exp2(log2_p)
 
 
 @inlined
