@@ -105,6 +105,14 @@ def attention(
 
 def attend(q: Tensor, k: Tensor, v: Tensor, spec: Spec, backend: backends.Backend) -> tuple[Tensor, Tensor]:
     """Run the two passes of one backend under autograd: `attention` after its checks and its choice. -> (o, lse)"""
+    if torch.compiler.is_compiling():
+        # It would unroll loops over tiles, and fails at some of them. As a decorator this would import torch.compile's
+        # machinery, which takes a second, for all.
+        return torch.compiler.disable(_attend)(q, k, v, spec, backend)
+    return _attend(q, k, v, spec, backend)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, spec: Spec, backend: backends.Backend) -> tuple[Tensor, Tensor]:
     o, lse = _Attention.apply(q, k, v, spec.mask, spec, backend)
     return o, lse
 

@@ -202,6 +202,27 @@ def test_the_way_out_that_the_error_names_is_one() -> None:
     assert torch.autograd.grad(dq.square().sum(), q)[0].any()
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.parametrize("dynamic", [True, False])
+@pytest.mark.parametrize("backend", ["reference", "torch_fa1", "torch_fa2"])
+def test_compiled_code_gives_what_it_gives_uncompiled(backend: str, dynamic: bool) -> None:
+    """Sizes that are symbols reach no loop over tiles: torch.compile failed at the length of a range."""
+
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return tilewise.attention(2 * q, k, v, mask=mask, causal=True, backend=backend) + 1
+
+    mask = torch.arange(7) != 3  # a tile of a bool mask is looked at, and the graph breaks there
+    torch.compiler.reset()
+    compiled = torch.compile(attend, backend="eager", dynamic=dynamic)
+    for n_q in (5, 4, 3):
+        answers = []
+        for function in (attend, compiled):
+            q, k, v = leaves()
+            o = function(q[:, :, :n_q], k, v)
+            answers.append((o, *torch.autograd.grad(o.square().sum(), (q, k, v))))
+        assert all(torch.equal(a, b) for a, b in zip(*answers, strict=True))
+
+
 def over_q(transform: Callable[..., Any]) -> Any:
     q, k, v = CASE.draw()
     return transform(lambda q: tilewise.attention(q, k, v))(q)

@@ -281,6 +281,17 @@ def test_autocast_gives_torchs_dtype(arguments: dict[str, Any]) -> None:
         assert compare(got.detach(), right.detach().double(), plain.detach().bfloat16()).ok
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.parametrize("call", [{}, NO_WEIGHTS, {"attn_mask": hidden(N_Q, N_Q)}], ids=["weights", "none", "masked"])
+def test_compiled_with_sizes_that_are_symbols_it_gives_the_same(call: dict[str, Any]) -> None:
+    _, ours = CASES[0].modules()
+    torch.compiler.reset()
+    compiled = torch.compile(ours, backend="eager", dynamic=True)
+    x = torch.randn(N_Q, BATCH, E, generator=generated())
+    for got, wanted in zip(compiled(x, x, x, **call), ours(x, x, x, **call), strict=True):
+        assert got is wanted is None or torch.equal(got, wanted)
+
+
 def test_under_autocast_the_weights_of_a_query_still_sum_to_one() -> None:
     theirs, ours = CASES[0].modules()
     x = 6 * torch.randn(N_Q, BATCH, E, generator=generated())  # large scores, which bfloat16 would round by tenths
