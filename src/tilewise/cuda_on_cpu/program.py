@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import re
+import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -32,8 +34,10 @@ ALWAYS = ("-ffunction-sections", "-ffp-contract=fast", "-fno-math-errno")
 PLAIN = ("-O3", "-fno-trapping-math")
 # -O1 as far as counts need: what is kept in registers is no access.
 CHECKED = ("-O1", "-g", "-fsanitize=thread")
-# A template's shared memory is this file's alone, whatever else is loaded; a float4 stays one access of 16 bytes.
-GCC, GCC_CHECKED = ("-fno-gnu-unique",), ("-fno-tree-sra", "-fsanitize=bounds")
+# A template's shared memory is this file's alone, whatever else is loaded; complaints name the line that uses a macro;
+# a float4 stays one access of 16 bytes.
+GCC = ("-fno-gnu-unique", "-ftrack-macro-expansion=0")
+GCC_CHECKED = ("-fno-tree-sra", "-fsanitize=bounds")
 # clang's other bounds would end the process, and binutils 2.40 misreads the names of files in its DWARF 5.
 CLANG_CHECKED = ("-fsanitize=array-bounds", "-gdwarf-4")
 LINK = ("-Wl,-Bsymbolic", "-Wl,--emit-relocs", "-lm", "-Wl,--wrap=__assert_fail")
@@ -43,15 +47,20 @@ LAUNCHERS = "launchers"  # the name of the generated part of a unit, in complain
 SCALARS: dict[str, Any] = {
     "bool": ctypes.c_bool,
     "char": ctypes.c_char,
+    "unsigned char": ctypes.c_ubyte,
     "int8_t": ctypes.c_int8,
     "uint8_t": ctypes.c_uint8,
     "short": ctypes.c_short,
+    "unsigned short": ctypes.c_ushort,
+    "int16_t": ctypes.c_int16,
+    "uint16_t": ctypes.c_uint16,
     "int": ctypes.c_int,
     "int32_t": ctypes.c_int32,
     "unsigned": ctypes.c_uint,
     "unsigned int": ctypes.c_uint,
     "uint32_t": ctypes.c_uint32,
     "long": ctypes.c_long,
+    "unsigned long": ctypes.c_ulong,
     "long long": ctypes.c_longlong,
     "unsigned long long": ctypes.c_ulonglong,
     "int64_t": ctypes.c_int64,
@@ -59,6 +68,7 @@ SCALARS: dict[str, Any] = {
     "size_t": ctypes.c_size_t,
     "float": ctypes.c_float,
     "double": ctypes.c_double,
+    "half": lambda value: ctypes.c_uint16(int.from_bytes(struct.pack("<e", value), "little")),
     "cudaStream_t": ctypes.c_void_p,
 }
 
@@ -110,10 +120,18 @@ def compile(
         # A kernel that a condition of the preprocessor leaves out, or one in a namespace, has no launcher.
         missing = {c.line for c in error.complaints if c.file == LAUNCHERS}
         if not missing or any(c.file != LAUNCHERS for c in error.complaints):
-            raise
+            raise _advised(error, file, text) from None
         kernels = [kernel for line, kernel in enumerate(kernels, 1) if line not in missing]
         library = library_with(kernels)
     return Program(library, load_runtime(runtime), file, text, {k.name: k for k in kernels}, checked)
+
+
+def _advised(error: CompileError, file: str, text: str) -> CompileError:
+    """Put what to write before what the compiler says, where a line of the source is CUDA's own syntax."""
+    rows = text.splitlines()
+    lines = {c.line for c in error.complaints if c.file == file and c.line <= len(rows)}
+    said = [f"{file}:{line}: error: {advice}" for line in sorted(lines) if (advice := reading.advice(rows[line - 1]))]
+    return CompileError("\n".join([*said, error.output])) if said else error
 
 
 def _flags(compiler: str, checked: bool) -> list[str]:
@@ -262,8 +280,8 @@ class Program:
     def _fault(self, fault: RawFault, lines: Mapping[Code, Place]) -> Fault:
         (file, line), (other_file, other_line) = _place(fault.at, lines), _place(fault.other_at, lines)
         kind = fault.kind
-        if kind == "out_of_bounds_array" and self._indexes_shared(file, line):
-            kind = "out_of_bounds_shared"
+        if kind == "out_of_bounds_array":
+            kind = self._indexed(file, line)
         return Fault(
             kind,
             fault.message,
@@ -277,13 +295,15 @@ class Program:
             fault.other_thread,
         )
 
-    def _indexes_shared(self, file: str, line: int) -> bool:
-        """Say whether a line indexes an array that its file declares `__shared__`: the compiler does not tell."""
+    def _indexed(self, file: str, line: int) -> str:
+        """Say what kind of array a line indexes, by the declarations in its file: the compiler does not tell."""
         path = Path(file)
         text = self.text if file == self.file else path.read_text(encoding="utf-8") if path.is_file() else ""
         rows = text.splitlines()
-        row = rows[line - 1] if 0 < line <= len(rows) else ""
-        return any(f"{name}[" in row for name in reading.shared_arrays(text))
+        indexed = set(re.findall(r"(\w+)\s*\[", rows[line - 1])) if 0 < line <= len(rows) else set()
+        if indexed & reading.shared_arrays(text):
+            return "out_of_bounds_shared"
+        return "out_of_bounds_global" if indexed & reading.global_arrays(text) else "out_of_bounds_array"
 
 
 # The runtime keeps one report a process. Other threads wait for the end of a watch, or of a call outside one.
@@ -305,14 +325,14 @@ def _three(size: int | Sequence[int], what: str) -> tuple[int, ...]:
 def _scalar(shown: str, parameter: Parameter, value: Any) -> Any:
     if parameter.is_pointer:
         return ctypes.c_void_p(None)
-    kind = SCALARS.get(parameter.type.removeprefix("const ").removesuffix(" const"))
+    kind = SCALARS.get(parameter.type.removeprefix("const ").removesuffix(" const").replace("__half", "half"))
     if kind is None:
         raise TypeError(
             f"{shown}: parameter {parameter.name} has type {parameter.type}, which cannot be passed from Python"
         )
     try:
         return kind(value)
-    except TypeError:
+    except (TypeError, struct.error, OverflowError):
         raise TypeError(
             f"{shown}: {parameter.name} needs {parameter.type}, got {type(value).__name__} {value!r}"
         ) from None

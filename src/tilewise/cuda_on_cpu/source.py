@@ -12,7 +12,15 @@ KERNEL = re.compile(r"\b__global__\b(?P<head>[^;{]*)\{")
 LAUNCH_BOUNDS = re.compile(r"__launch_bounds__\s*\([^()]*(?:\([^()]*\)[^()]*)*\)")
 SIGNATURE = re.compile(r"\bvoid\s+(\w+)\s*\((.*)\)\s*$", re.DOTALL)
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+GLOBAL_ARRAY = re.compile(r"\b__(?:device|constant|managed)__\b([^;(){}=]*)")
 SHARED_ARRAY = re.compile(r"\b__shared__\b[^;]*;")
+
+# What is CUDA and cannot be had from a C++ compiler, and what to write.
+ADVICE = (
+    (re.compile("<<<"), "write TW_LAUNCH(kernel, grid, block, bytes, stream)(arguments) for a launch with <<< >>>"),
+    (re.compile(r"\bextern\s+__shared__"), "write TW_DYNAMIC_SHARED(type, name); for extern __shared__"),
+    (re.compile(r"\b__shared__\s+alignas"), "write __align__(bytes) for alignas(bytes) after __shared__"),
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,16 @@ def _parameter(piece: str) -> Parameter:
         return Parameter("", " ".join(plain.split()))
     kind = plain[: name.start()] + ("*" if plain.rstrip().endswith("]") else "")
     return Parameter(name[1], " ".join(kind.replace("*", " * ").split()))
+
+
+def advice(row: str) -> str | None:
+    """Say what to write in a line that a C++ compiler refuses, where it is CUDA's own syntax."""
+    return next((said for syntax, said in ADVICE if syntax.search(row)), None)
+
+
+def global_arrays(text: str) -> set[str]:
+    """Give the names of the arrays that are declared `__device__` or `__constant__`."""
+    return {name for found in GLOBAL_ARRAY.findall(without_comments(text)) for name in re.findall(r"(\w+)\s*\[", found)}
 
 
 def shared_arrays(text: str) -> set[str]:

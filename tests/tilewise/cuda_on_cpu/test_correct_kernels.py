@@ -44,6 +44,17 @@ def test_a_fence_and_an_atomic_hand_on_what_other_blocks_wrote(kernels: Kernels,
     assert compare(total, x.double().sum(0, keepdim=True), x.sum(0, keepdim=True), terms=1000).ok
 
 
+@BUILDS
+def test_the_count_may_be_a_variable_of_the_file(kernels: Kernels, checked: bool) -> None:
+    x = draw(1000)
+    for _ in range(2):
+        partial, total = torch.full((32,), torch.nan), torch.zeros(1)
+        kernels("correct", checked=checked).launch(
+            "reduce_with_own_count", grid=32, block=32, args=(x, partial, total, 1000)
+        )
+        assert compare(total, x.double().sum(0, keepdim=True), x.sum(0, keepdim=True), terms=1000).ok
+
+
 def test_without_the_fence_the_same_is_a_race_between_blocks(kernels: Kernels, cache: Path) -> None:
     text = kernels("correct").text.replace("__threadfence();", "")
     program = compile(text, checked=True, cache=cache)

@@ -56,6 +56,9 @@ CASES = (
     Case("vector_across_the_end", "out_of_bounds_global", (6, 1), (0, 0, 0), block=1),
     Case("dynamic_shared_past_the_end", "out_of_bounds_shared", (32,), (31, 0, 0), shared_bytes=128),
     Case("static_shared_past_the_end", "out_of_bounds_shared", (32,), (31, 0, 0), where="neighbour"),
+    Case("static_shared_through_a_pointer", "out_of_bounds_shared", (32,), (31, 0, 0)),
+    Case("device_array_past_the_end", "out_of_bounds_global", (32,), (16, 0, 0)),
+    Case("device_array_through_a_pointer", "out_of_bounds_global", (32,), (1, 0, 0)),
     Case("own_array_past_the_end", "out_of_bounds_array", (32, ("n", 6)), (0, 0, 0)),
     Case("misaligned", "misaligned", (8, 1), (0, 0, 0), block=1),
     Case("uninitialised_shared", "uninitialised_shared", (32,), (16, 0, 0)),
@@ -64,6 +67,7 @@ CASES = (
     Case("race_within_a_warp", "race_shared", (32,), (16, 0, 0)),
     Case("race_global", "race_global", (128,), (1, 0, 0), block=64),
     Case("race_between_blocks", "race_between_blocks", (32,), (0, 0, 0), grid=8, at_block=(1, 0, 0)),
+    Case("race_for_a_variable", "race_between_blocks", (1,), (0, 0, 0), block=1, grid=8, at_block=(1, 0, 0)),
     Case("trap", "trap", (32, ("n", 20)), (20, 0, 0), plain=True),
 )
 
@@ -129,12 +133,30 @@ def test_every_kind_of_fault_has_a_kernel() -> None:
     assert {case.kind for case in CASES} | launches == set(FAULT_KINDS)
 
 
+def test_a_line_can_race_within_a_block_and_between_blocks(kernels: Kernels) -> None:
+    bins = torch.zeros(4, dtype=torch.int32)
+    program = kernels("faults", checked=True)
+    with program.watch() as report:
+        program.launch("histogram_without_atomics", grid=2, block=32, args=(bins,))
+    lines = marked_lines(FILE, "histogram_without_atomics", "FAULT")
+    assert {(fault.kind, fault.line) for fault in report.faults} == {
+        ("race_global", lines[0]),
+        ("race_between_blocks", lines[0]),
+    }
+
+
 def test_an_access_out_of_bounds_does_not_happen(kernels: Kernels) -> None:
     program, y = kernels("faults", checked=True), torch.zeros(34)
     with program.watch() as report:
         program.launch("global_past_the_end", grid=1, block=32, args=(torch.ones(32), y[1:33]))
     assert report.faults[0].message == "load of 4 bytes reaches 4 bytes past the end of x (128 bytes)"
     assert y[0] == y[-1] == 0.0
+
+
+def test_shared_memory_that_is_overrun_is_called_by_its_name(kernels: Kernels) -> None:
+    case = next(case for case in CASES if case.kernel == "static_shared_through_a_pointer")
+    (fault,) = case.run(kernels("faults", checked=True)).faults
+    assert fault.message == "load of 4 bytes reaches 4 bytes past the end of __shared__ s (128 bytes)"
 
 
 def test_without_a_watch_a_fault_is_raised_with_a_readable_text(kernels: Kernels) -> None:

@@ -109,6 +109,33 @@ def test_constant_memory(kernels: Kernels, checked: bool) -> None:
     assert torch.equal(y, values)
 
 
+def test_constant_memory_is_not_counted_and_variables_are(kernels: Kernels) -> None:
+    y = torch.zeros(4)
+    with kernels("features", checked=True).watch() as report:
+        kernels("features", checked=True).call("read_constants", torch.ones(4), y)
+    assert report.counts.global_load_bytes == 0
+    with kernels("correct", checked=True).watch() as report:
+        kernels("correct", checked=True).launch(
+            "reduce_with_own_count", grid=1, block=32, args=(torch.ones(32), torch.zeros(1), torch.zeros(1), 32)
+        )
+    assert report.counts.global_atomic_bytes == 4
+
+
+@BUILDS
+def test_aligned_memory(kernels: Kernels, checked: bool) -> None:
+    x, y = torch.arange(128.0), torch.zeros(32)
+    kernels("features", checked=checked).launch("aligned", grid=1, block=32, args=(x, y))
+    assert torch.equal(y, x.flip(0)[:32])
+
+
+def test_halves_and_small_integers_are_passed_by_value(kernels: Kernels) -> None:
+    y = torch.ones(1)
+    kernels("features").launch("scale_by_half", grid=1, block=1, args=(y, 1.5, 4))
+    assert float(y) == 6.0
+    with pytest.raises(TypeError, match=r"factor needs __half, got float 10+"):
+        kernels("features").launch("scale_by_half", grid=1, block=1, args=(y, 1e9, 4))
+
+
 @BUILDS
 def test_a_whole_program_with_its_own_memory(kernels: Kernels, checked: bool) -> None:
     x, y = torch.arange(100.0), torch.zeros(1)

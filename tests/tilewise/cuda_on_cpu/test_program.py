@@ -15,7 +15,7 @@ import torch
 
 from tests.tilewise.cuda_on_cpu import KERNELS
 from tilewise.cuda_on_cpu import CompileError, NoCompiler, compile
-from tilewise.cuda_on_cpu.source import entry_point, kernels, parameters, shared_arrays
+from tilewise.cuda_on_cpu.source import entry_point, global_arrays, kernels, parameters, shared_arrays
 
 SCALE = """#include "tilewise_cuda.h"
 __global__ void scale(const float* x, float* y, float factor, int n) {
@@ -31,6 +31,27 @@ def test_an_error_of_the_compiler_names_the_line_of_the_source(cache: Path) -> N
     assert (refused.value.complaints[0].file, refused.value.complaints[0].line) == ("scale.cu", 4)
     assert str(refused.value).startswith("scale.cu:4: ")
     assert "was not declared" in str(refused.value) or "undeclared" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("    k<<<1, 32>>>(y);", "write TW_LAUNCH"),
+        ("    extern __shared__ float s[];", "write TW_DYNAMIC_SHARED"),
+        ("    __shared__ alignas(16) float s[4];", "write __align__"),
+    ],
+)
+def test_of_cudas_own_syntax_it_says_what_to_write(cache: Path, line: str, advice: str) -> None:
+    with pytest.raises(CompileError) as refused:
+        compile(f"__global__ void k(float* y) {{\n{line}\n}}\n", name="k.cu", cache=cache)
+    assert str(refused.value).startswith(f"k.cu:2: {advice}")
+
+
+def test_an_error_within_a_macro_names_the_line_that_uses_it(cache: Path) -> None:
+    text = "#define TWICE(x) (2 * missing(x))\n\n__global__ void k(float* y) {\n    *y = TWICE(*y);\n}\n"
+    with pytest.raises(CompileError) as refused:
+        compile(text, name="k.cu", cache=cache)
+    assert {(complaint.file, complaint.line) for complaint in refused.value.complaints} == {("k.cu", 4)}
 
 
 def test_the_same_content_is_compiled_once(cache: Path) -> None:
@@ -158,6 +179,7 @@ def test_signatures_are_read_through_comments_and_qualifiers() -> None:
         ("stream", False, False),
     ]
     assert parameters("void") == ()
+    assert global_arrays("__device__ float f(float* a) { a[1] = 2; }\n__constant__ float c[8], d[N][2];") == {"c", "d"}
     assert shared_arrays("__shared__ float a[2][3], b[4]; float c[5];") == {"a", "b"}
 
 

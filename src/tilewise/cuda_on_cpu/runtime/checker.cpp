@@ -1,5 +1,7 @@
 #include "checker.h"
 
+#include <algorithm>
+
 #include "faults.h"
 
 namespace tilewise {
@@ -7,6 +9,8 @@ namespace tilewise {
 void Checker::begin_launch(const Launch& launch, const Module& module, unsigned first_serial) {
     launch_ = &launch;
     module_ = module;
+    arrays_ = static_shared(launch.kernel);
+    add_variables(launch, module);
     first_serial_ = first_serial;  // what was done before this launch is ordered before it
     last_ = nullptr;
     told_.clear();
@@ -28,13 +32,20 @@ static bool inside(const char* address, unsigned size, const char* begin, const 
     return address >= begin && address + size <= end;
 }
 
+bool Checker::in_static_shared(const Block& block, const char* address, unsigned size) const {
+    if (!inside(address, size, block.static_shared, block.static_shared + block.static_bytes)) return false;
+    size_t offset = size_t(address - block.static_shared);
+    auto holds = [&](const Variable& v) { return offset >= v.begin && offset + size <= v.begin + v.bytes; };
+    return !arrays_ || std::any_of(arrays_->begin(), arrays_->end(), holds);
+}
+
 // -> the shadow of shared or global memory; null for memory without one; refuses what is neither
 Shadow* Checker::shadow_of(const Thread& thread, const char* address, unsigned size, Space& space) {
     const Block& block = *thread.block;
     space = Space::shared;
     if (inside(address, size, block.dynamic_shared, block.dynamic_shared + launch_->shared_bytes))
         return &dynamic_shared_;
-    if (inside(address, size, block.static_shared, block.static_shared + block.static_bytes)) return &static_shared_;
+    if (in_static_shared(block, address, size)) return &static_shared_;
     space = Space::global;
     if (!last_ || !inside(address, size, last_->begin, last_->begin + last_->bytes)) last_ = allocation_at(address);
     if (last_ && address + size <= last_->begin + last_->bytes) return &last_->shadow;
@@ -46,10 +57,13 @@ void Checker::access(Thread& thread, const char* address, unsigned size, Access 
     Shadow* shadow = shadow_of(thread, address, size, space);
     if (!shadow) {
         auto* arguments = static_cast<const char*>(launch_->arguments);
-        bool constant = inside(address, size, module_.begin, module_.end) ||
-                        inside(address, size, arguments, arguments + launch_->argument_bytes);
-        if (!constant) refuse(thread, address, size, access, at);
-        return;
+        bool constant = inside(address, size, arguments, arguments + launch_->argument_bytes) ||
+                        inside(address, size, module_.constants, module_.constants_end) ||
+                        (inside(address, size, module_.begin, module_.end) &&
+                         !inside(address, size, module_.variables, module_.variables_end));
+        if (constant) return;
+        tell_outside(thread, address, size, access, at);
+        abandon_block();  // nothing that this function holds would be given back
     }
     if (must_align && reinterpret_cast<std::uintptr_t>(address) % size) {
         tell("misaligned", thread, at, "%s of %u bytes at an address that is %u bytes past a multiple of %u",
@@ -122,8 +136,8 @@ void Checker::pass_on(Thread& thread, const char* address) {
     if (thread.fenced) blocks.insert(thread.block->serial);
 }
 
-bool Checker::first_time(unsigned a, unsigned b) {
-    return told_.insert(std::uint64_t(min(a, b)) << 32 | max(a, b)).second;
+bool Checker::first_time(unsigned a, unsigned b, bool same_block) {
+    return told_.insert(std::uint64_t(min(a, b)) << 32 | std::uint64_t(max(a, b)) << 1 | same_block).second;
 }
 
 static uint3 unfold(unsigned number, dim3 size) {
@@ -136,7 +150,7 @@ static const char* verb(Access access) {
 
 void Checker::tell_race(const Thread& thread, const Stamp& past, unsigned site, Space space) {
     unwritten_.erase(past.site);
-    if (!first_time(past.site, site)) return;
+    if (!first_time(past.site, site, past.block == thread.block->serial)) return;
     const Tally &now = meter.tally(site), &before = meter.tally(past.site);
     uint3 block = unfold(past.block - first_serial_, launch_->grid);
     uint3 other = unfold(past.thread, launch_->block);
@@ -170,34 +184,38 @@ static void describe(char* text, size_t room, const char* address, unsigned size
         std::snprintf(text, room, "%zu bytes past the end", size_t(address + size - begin) - bytes);
 }
 
-void Checker::refuse(const Thread& thread, const char* address, unsigned size, Access access, Place at) {
+void Checker::tell_outside(const Thread& thread, const char* address, unsigned size, Access access, Place at) const {
     const Block& block = *thread.block;
     struct Range {
-        const char *name, *begin;
+        std::string name;
+        const char* begin;
         size_t bytes;
+        bool shared;
     };
-    Allocation* near = nearest_allocation(address);
-    Range ranges[] = {{"dynamic shared memory", block.dynamic_shared, launch_->shared_bytes},
-                      {"static shared memory", block.static_shared, block.static_bytes},
-                      {near ? near->name : "", near ? near->begin : nullptr, near ? near->bytes : 0}};
+    std::vector<Range> ranges{{"dynamic shared memory", block.dynamic_shared, launch_->shared_bytes, true}};
+    if (arrays_)
+        for (const Variable& array : *arrays_)
+            ranges.push_back({"__shared__ " + array.name, block.static_shared + array.begin, array.bytes, true});
+    else
+        ranges.push_back({"static shared memory", block.static_shared, block.static_bytes, true});
     auto away = [&](const Range& range) { return distance(address, range.begin, range.bytes); };
-    const Range* nearest = nullptr;
-    for (const Range& range : ranges)
-        if (range.bytes && (!nearest || away(range) < away(*nearest))) nearest = &range;
-    bool shared = nearest && nearest != &ranges[2] && away(*nearest) < 64 * 1024;
-    if (!shared) nearest = near ? &ranges[2] : nullptr;
+    auto meant = [&](const Range& range) { return range.bytes && away(range) < 64 * 1024; };
+    ranges.erase(std::partition(ranges.begin(), ranges.end(), meant), ranges.end());
+    if (Allocation* near = nearest_allocation(address)) ranges.push_back({near->name, near->begin, near->bytes, false});
+    auto nearest = std::min_element(ranges.begin(), ranges.end(),
+                                    [&](const Range& a, const Range& b) { return away(a) < away(b); });
+    bool shared = nearest != ranges.end() && nearest->shared;
     const char* what = access == Access::load ? "load" : access == Access::store ? "store" : "atomic";
     const char* kind = shared ? "out_of_bounds_shared" : "out_of_bounds_global";
     char where[64];
     if (reinterpret_cast<std::uintptr_t>(address) < 4096)
         tell(kind, thread, at, "%s of %u bytes through a null pointer", what, size);
-    else if (!nearest)
+    else if (nearest == ranges.end())
         tell(kind, thread, at, "%s of %u bytes at an address that belongs to no buffer", what, size);
     else
         describe(where, sizeof where, address, size, nearest->begin, nearest->bytes),
-            tell(kind, thread, at, "%s of %u bytes reaches %s of %s (%zu bytes)", what, size, where, nearest->name,
-                 nearest->bytes);
-    abandon_block();
+            tell(kind, thread, at, "%s of %u bytes reaches %s of %s (%zu bytes)", what, size, where,
+                 nearest->name.c_str(), nearest->bytes);
 }
 
 }  // namespace tilewise

@@ -34,11 +34,13 @@ private:
     void tell_race(const Thread& thread, const Stamp& past, unsigned site, Space space);
     void note_uninitialised(const Thread& thread, unsigned site);
     void pass_on(Thread& thread, const char* address);
-    [[noreturn]] void refuse(const Thread& thread, const char* address, unsigned size, Access access, Place at);
-    bool first_time(unsigned a, unsigned b);
+    void tell_outside(const Thread& thread, const char* address, unsigned size, Access access, Place at) const;
+    bool first_time(unsigned a, unsigned b, bool same_block);
+    bool in_static_shared(const Block& block, const char* address, unsigned size) const;
 
     const Launch* launch_ = nullptr;
     Module module_;
+    const std::vector<Variable>* arrays_ = nullptr;  // static shared memory of the kernel; null: not known
     unsigned first_serial_ = 1;
     Shadow dynamic_shared_, static_shared_;
     Allocation* last_ = nullptr;

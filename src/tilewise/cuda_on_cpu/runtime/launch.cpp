@@ -33,6 +33,13 @@ static unsigned worker_count(const Launch& launch, std::uint64_t blocks) {
     return unsigned(min(std::uint64_t(min(count, most_workers)), blocks));
 }
 
+static size_t static_shared_bytes(const void* kernel) {
+    size_t bytes = 0;
+    if (auto* arrays = static_shared(kernel))
+        for (const Variable& array : *arrays) bytes += array.bytes;
+    return bytes;
+}
+
 static bool shared_memory_fits(const Launch& launch) {
     Place at{launch.file, launch.line};
     size_t fixed = static_shared_bytes(launch.kernel);

@@ -44,6 +44,7 @@ static int look_at_object(dl_phdr_info* object, size_t, void* sought) {
         if (part.p_type == PT_LOAD) {
             if (!seen.begin || begin < seen.begin) seen.begin = begin;
             if (begin + part.p_memsz > seen.end) seen.end = begin + part.p_memsz;
+            if (part.p_flags & PF_W) seen.variables = begin, seen.variables_end = begin + part.p_memsz;
         } else if (part.p_type == PT_TLS) {
             seen.shared = static_cast<char*>(object->dlpi_tls_data);
             seen.shared_bytes = part.p_memsz;
@@ -58,7 +59,23 @@ Module module_of(const Launch& launch) {
     launch.touch_shared();  // thread-local storage exists from its first use on
     std::pair<const char*, Module> sought{reinterpret_cast<const char*>(launch.run_thread), {}};
     dl_iterate_phdr(look_at_object, &sought);
+    const Variable& constants = variables_beside(launch.kernel).constants;
+    sought.second.constants = sought.second.begin + constants.begin;
+    sought.second.constants_end = sought.second.constants + constants.bytes;
     return sought.second;
+}
+
+void add_variables(const Launch& launch, const Module& module) {
+    std::lock_guard<std::mutex> hold(allocations_lock);
+    for (const Variable& variable : variables_beside(launch.kernel).device) {
+        char* begin = const_cast<char*>(module.begin) + variable.begin;
+        auto [added, fresh] = allocations.try_emplace(begin);
+        if (!fresh) continue;
+        std::snprintf(added->second.name, sizeof added->second.name, "%s", variable.name.c_str());
+        added->second.begin = begin;
+        added->second.bytes = variable.bytes;
+        added->second.shadow.cover(begin, variable.bytes);
+    }
 }
 
 static void* allocate(const char* name, size_t bytes, size_t offset) {
@@ -80,7 +97,7 @@ static void* allocate(const char* name, size_t bytes, size_t offset) {
 static bool release(void* memory) {
     std::lock_guard<std::mutex> hold(allocations_lock);
     auto found = allocations.find(static_cast<char*>(memory));
-    if (found == allocations.end()) return false;
+    if (found == allocations.end() || !found->second.mapping) return false;
     munmap(found->second.mapping, found->second.mapped);
     allocations.erase(found);
     return true;

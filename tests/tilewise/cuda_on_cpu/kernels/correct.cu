@@ -63,6 +63,25 @@ __global__ void reduce_with_last_block(const float* x, float* partial, unsigned*
     if (threadIdx.x == 0) *total = sum;
 }
 
+// The same with the count in a variable of the file, which wraps round to 0 for the next launch.
+__device__ unsigned blocks_done;
+__global__ void reduce_with_own_count(const float* x, float* partial, float* total, int n) {
+    __shared__ bool is_last;
+    int i = blockIdx.x * 32 + threadIdx.x;
+    float mine = warp_sum(i < n ? x[i] : 0.0f);
+    if (threadIdx.x == 0) {
+        partial[blockIdx.x] = mine;
+        __threadfence();  // the sum must be seen by whoever sees the count
+        is_last = atomicInc(&blocks_done, gridDim.x - 1) == gridDim.x - 1;
+    }
+    __syncthreads();  // is_last must have landed
+    if (!is_last) return;
+    float sum = 0.0f;
+    for (int block = threadIdx.x; block < int(gridDim.x); block += 32) sum += partial[block];
+    sum = warp_sum(sum);
+    if (threadIdx.x == 0) *total = sum;
+}
+
 // y = reversed x within each warp, through shared memory and with no barrier of the block.
 __global__ void reverse_in_warps(const float* x, float* y) {
     __shared__ float s[64];

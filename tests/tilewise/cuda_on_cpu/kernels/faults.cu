@@ -110,6 +110,27 @@ __device__ float neighbour() {
 }
 __global__ void static_shared_past_the_end(float* y) { y[threadIdx.x] = neighbour<32>(); }
 
+// out_of_bounds_shared <<<1, 32>>>: through a pointer, which knows no end; another kernel's memory lies behind it.
+__global__ void static_shared_through_a_pointer(float* y) {
+    __shared__ float s[32];
+    float* p = s;
+    p[threadIdx.x] = 1.0f;
+    __syncthreads();
+    y[threadIdx.x] = p[threadIdx.x + 1];  // FAULT
+}
+
+// out_of_bounds_global <<<1, 32>>>: the index of an array that all kernels share.
+__device__ float shared_by_kernels[16];
+__global__ void device_array_past_the_end(float* y) {
+    y[threadIdx.x] = shared_by_kernels[threadIdx.x];  // FAULT
+}
+
+// out_of_bounds_global <<<1, 32>>>: the same through a pointer, and past all variables of the file.
+__global__ void device_array_through_a_pointer(float* y) {
+    const float* p = shared_by_kernels;
+    y[threadIdx.x] = p[threadIdx.x * 4096];  // FAULT
+}
+
 // out_of_bounds_array <<<1, 32>>>
 __global__ void own_array_past_the_end(float* y, int n) {
     float row[4] = {};
@@ -172,6 +193,17 @@ __global__ void race_global(float* y) {
 // race_between_blocks <<<8, 32>>>: every block adds to the same numbers.
 __global__ void race_between_blocks(float* y) {
     y[threadIdx.x] += 1.0f;  // FAULT OTHER
+}
+
+// race_between_blocks <<<8, 1>>>: a variable of the file is global memory as any other.
+__device__ int blocks_seen;
+__global__ void race_for_a_variable(float* y) {
+    *y = 0.0f * float(blocks_seen++);  // FAULT OTHER
+}
+
+// race_global and race_between_blocks <<<2, 32>>>
+__global__ void histogram_without_atomics(int* bins) {
+    bins[threadIdx.x % 4] += 1;  // FAULT
 }
 
 // too_many_threads <<<1, 2048>>>, too_much_shared_memory <<<1, 32, 100000>>>, invalid_launch <<<0, 32>>>

@@ -20,6 +20,19 @@ __global__ void where_am_i(int* y) {
     y[block * threads + thread] = threadIdx.x + 10 * threadIdx.y + 100 * threadIdx.z + 1000 * block;
 }
 
+// Memory that is aligned for vectors, in the two ways that nvcc and a C++ compiler both take.
+struct __align__(16) Quad {
+    float x, y, z, w;
+};
+__global__ void aligned(const Quad* x, float* y) {
+    __shared__ __align__(16) float s[4 * 32];
+    *reinterpret_cast<Quad*>(s + 4 * threadIdx.x) = x[threadIdx.x];
+    __syncthreads();
+    y[threadIdx.x] = s[127 - threadIdx.x];
+}
+
+__global__ void scale_by_half(float* y, __half factor, unsigned char times) { *y *= __half2float(factor) * times; }
+
 // y: 9 rows of 32
 __global__ void warp_operations(int* y) {
     const unsigned all = 0xffffffffu;

@@ -7,7 +7,7 @@
 #define __managed__
 #define __grid_constant__
 #define __launch_bounds__(...)
-#define __align__(bytes) alignas(bytes)
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define __forceinline__ inline __attribute__((always_inline))
 
 // The standard library writes __attribute__((__noinline__)): only an empty word serves there and before a function.
@@ -16,7 +16,7 @@
 // A block never leaves the operating-system thread that runs it, so its static shared memory is thread-local storage.
 // Nothing else of a kernel file may be thread-local: the runtime takes the whole segment for shared memory.
 #define __shared__ static thread_local
-#define __constant__
+#define __constant__ __attribute__((section("tw_constant")))
 
 #if defined(__SANITIZE_THREAD__)
 #define TW_CHECKED true
