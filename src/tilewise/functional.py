@@ -113,8 +113,16 @@ def attend(q: Tensor, k: Tensor, v: Tensor, spec: Spec, backend: backends.Backen
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, spec: Spec, backend: backends.Backend) -> tuple[Tensor, Tensor]:
-    o, lse = _Attention.apply(q, k, v, spec.mask, spec, backend)
+    try:
+        o, lse = _Attention.apply(q, k, v, spec.mask, spec, backend)
+    except RuntimeError as error:
+        if "functorch transforms" in str(error):
+            raise RuntimeError(f"tilewise.attention cannot be transformed by torch.func or vmap; {WAY_OUT}") from error
+        raise
     return o, lse
+
+
+WAY_OUT = "take torch's scaled_dot_product_attention under sdpa_kernel(SDPBackend.MATH)"
 
 
 class _Attention(torch.autograd.Function):
@@ -146,6 +154,10 @@ class _Attention(torch.autograd.Function):
             gradients = _Gradients.apply(do, dlse, q, k, v, o, lse, spec, ctx.backend, ctx.needs_input_grad[3])
         return *gradients, None, None
 
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> None:
+        raise NotImplementedError(f"tilewise.attention has no forward mode AD; {WAY_OUT}")
+
 
 class _Gradients(torch.autograd.Function):
     """The backward pass as a step of its own, so that who differentiates it too is told that it cannot be.
@@ -174,8 +186,7 @@ class _Gradients(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[None, ...]:
         raise RuntimeError(
-            "tilewise.attention can be differentiated once, and its gradient was differentiated again; for second"
-            " derivatives take torch's scaled_dot_product_attention under sdpa_kernel(SDPBackend.MATH)"
+            f"tilewise.attention can be differentiated once, and its gradient was differentiated again; {WAY_OUT}"
         )
 
 
