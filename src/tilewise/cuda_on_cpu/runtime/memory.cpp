@@ -29,9 +29,14 @@ size_t distance(const char* address, const char* begin, size_t bytes) {
 
 Allocation* nearest_allocation(const char* address) {
     Allocation* nearest = nullptr;
-    for (auto& [begin, allocation] : allocations)
-        if (!nearest || distance(address, begin, allocation.bytes) < distance(address, nearest->begin, nearest->bytes))
-            nearest = &allocation;
+    size_t least = SIZE_MAX;
+    for (auto& [begin, allocation] : allocations) {
+        size_t away = distance(address, begin, allocation.bytes);
+        // An index that is wrong by much was not meant for a variable.
+        if (away >= least || (!allocation.mapping && away >= margin)) continue;
+        nearest = &allocation;
+        least = away;
+    }
     return nearest;
 }
 

@@ -91,8 +91,8 @@ private:
             const Elf64_Shdr& home = sections_[symbol.st_shndx];
             if (std::strcmp(section_names_ + home.sh_name, "tw_constant") == 0)
                 variables.constants = {"constant memory", home.sh_addr, home.sh_size};
-            else if (home.sh_flags & SHF_WRITE)
-                variables.device.push_back(variable(symbol));
+            else if (home.sh_flags & SHF_WRITE && !std::strchr(symbol_names_ + symbol.st_name, '.'))
+                variables.device.push_back(variable(symbol));  // a name with a dot is the compiler's own
         }
     }
 
