@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,12 @@ def test_exercise_code_imports_only_what_a_worker_has(kind: str) -> None:
 @pytest.mark.parametrize("module", LIGHT)
 def test_importing_it_does_not_import_torch(module: str) -> None:
     assert not imports_torch(module)
+
+
+def test_the_version_is_that_of_what_is_installed_and_costs_no_torch() -> None:
+    code = "import sys, tilewise; print(tilewise.__version__, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [version("tilewise"), "False"]
 
 
 def test_the_probe_sees_torch_where_it_is_imported() -> None:

@@ -24,7 +24,7 @@ _HOME = {
     "compile_cuda_extension": "backends.cuda.build",
 }
 
-_MODULES = ("backends", "nn")
+_MODULES = ("backends", "blockwise", "inference", "nn", "parts", "softmax", "spec")
 
 __all__ = sorted([*_HOME, *_MODULES])
 
@@ -32,10 +32,12 @@ __all__ = sorted([*_HOME, *_MODULES])
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"tilewise.{name}")
+    if name == "__version__":
+        return import_module("importlib.metadata").version("tilewise")
     if name not in _HOME:
         raise AttributeError(f"module 'tilewise' has no attribute {name!r}; it has: {', '.join(__all__)}")
     return getattr(import_module(f"tilewise.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return [*globals(), *__all__, "__version__"]

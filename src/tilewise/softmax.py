@@ -32,19 +32,19 @@ def identity(*shape: int, dtype: torch.dtype = torch.float32, device: torch.devi
     )
 
 
-def absorb(state: SoftmaxState, tile: Tensor) -> SoftmaxState:
+def absorb(state: SoftmaxState, x_tile: Tensor) -> SoftmaxState:
     """Take in one more tile of every row.
 
-    state: m and l of shape (...)   tile: (..., width), width 0 included   ->   a state of shape (...)
+    state: m and l of shape (...)   x_tile: (..., width), width 0 included   ->   a state of shape (...)
     Milakov & Gimelshein 2018, algorithm 3 lines 4 and 5, a tile at a time.
     """
-    _check_shapes(state, tile)
-    if tile.shape[-1] == 0:
+    _check_shapes(state, x_tile)
+    if x_tile.shape[-1] == 0:
         return state
-    tile = tile.to(state.m.dtype)
-    m = torch.maximum(state.m, tile.amax(dim=-1))
+    x_tile = x_tile.to(state.m.dtype)
+    m = torch.maximum(state.m, x_tile.amax(dim=-1))
     anchor = finite(m)
-    added = torch.exp(tile - anchor[..., None]).sum(dim=-1)
+    added = torch.exp(x_tile - anchor[..., None]).sum(dim=-1)
     return SoftmaxState(m, state.l * torch.exp(state.m - anchor) + added)
 
 
@@ -64,14 +64,14 @@ def lse(state: SoftmaxState) -> Tensor:
     return torch.where(nothing, -torch.inf, finite(state.m) + torch.log(torch.where(nothing, 1.0, state.l)))
 
 
-def weights(state: SoftmaxState, tile: Tensor) -> Tensor:
-    """Give the softmax weights of a tile that the state has seen: exp(tile - m) / l, like tile.
+def weights(state: SoftmaxState, x_tile: Tensor) -> Tensor:
+    """Give the softmax weights of a tile that the state has seen: exp(x_tile - m) / l, like x_tile.
 
     A row that has seen nothing gets weights 0, so that what it attends to sums to 0 and not to NaN.
     """
-    _check_shapes(state, tile)
-    exponentials = torch.exp(tile.to(state.m.dtype) - finite(state.m)[..., None])
-    return divided(exponentials, state.l).to(tile.dtype)
+    _check_shapes(state, x_tile)
+    exponentials = torch.exp(x_tile.to(state.m.dtype) - finite(state.m)[..., None])
+    return divided(exponentials, state.l).to(x_tile.dtype)
 
 
 def divided(values: Tensor, l: Tensor) -> Tensor:
@@ -141,9 +141,9 @@ def rows(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def _check_shapes(state: SoftmaxState, tile: Tensor) -> None:
-    if tile.shape[:-1] != state.m.shape:
+def _check_shapes(state: SoftmaxState, x_tile: Tensor) -> None:
+    if x_tile.shape[:-1] != state.m.shape:
         raise ValueError(
-            f"tile must have the state's shape and one dimension more, got {tuple(tile.shape)} "
+            f"x_tile must have the state's shape and one dimension more, got {tuple(x_tile.shape)} "
             f"for a state of shape {tuple(state.m.shape)}"
         )

@@ -132,7 +132,7 @@ CASES = [
     Case("causal and padding", {}, {"attn_mask": after(N_Q), "is_causal": True, "key_padding_mask": late()}, None),
     Case("learnt key", {"add_bias_kv": True}, {"key_padding_mask": padding()}),
     Case("learnt key and zeros", {"add_bias_kv": True, "add_zero_attn": True}, {"attn_mask": added(N_Q, N_K)}),
-    # Only with weights: without them torch takes the hint to mean that no query but the last sees the zeros.
+    # Only with weights: without them torch takes the hint to mean that no query sees the zeros.
     Case("zeros, causal", {"add_zero_attn": True}, {"attn_mask": after(N_Q), "is_causal": True}, None),
 ]  # fmt: skip
 
@@ -144,6 +144,18 @@ def test_outputs_weights_and_gradients_are_torchs(case: Case, backend: str) -> N
     ours.backend = backend
     plain = case.outcome(theirs, torch.float32)
     assert_same(case.outcome(ours, torch.float32), case.outcome(theirs, torch.float64), plain)
+
+
+@pytest.mark.parametrize("arguments", [{"add_zero_attn": True}, {"add_bias_kv": True}], ids=str)
+def test_added_keys_are_seen_by_all_where_torch_changes_its_mind(arguments: dict[str, Any]) -> None:
+    """Torch's answer with weights is ours; without them it takes the hint to hide the added key from all."""
+    hint = {"attn_mask": after(N_Q), "is_causal": True}
+    theirs, ours = Case("", arguments).modules()
+    with_weights, without = Case("", arguments, hint, None), Case("", arguments, hint | NO_WEIGHTS, None)
+    expected, plain = (with_weights.outcome(theirs, dtype)["output"] for dtype in (torch.float64, torch.float32))
+    for case in (with_weights, without):
+        assert compare(case.outcome(ours, torch.float32)["output"], expected, plain).ok
+    assert not compare(without.outcome(theirs, torch.float32)["output"], expected, plain).ok
 
 
 @pytest.mark.filterwarnings("ignore:Support for mismatched")
