@@ -1,34 +1,37 @@
-"""How long the CPU executor takes: to compile, and to run flash forward in its plain and its checked build.
+"""How long the CPU executor takes with the library's own kernel files: to compile them, and to run the forward pass.
 
-Run from the repository's root: .venv/bin/python -m benchmarks.cuda_on_cpu [--rounds 10]
-Times are processor time of the process and the compilers that it starts, so a busy machine changes them little.
+Run from the repository's root, on a machine that does nothing else:
+python -m benchmarks.cuda_on_cpu [--rounds 20]      as Markdown; exits with 1 where a bar is missed
+Times are processor time, of all threads and, for compiling, of the compiler, so a busy machine changes them little.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
-import statistics
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import torch
 
-from tilewise.cuda_on_cpu import Program, compile, find_compiler
+from benchmarks.figures import Bar, Figure, Spread, Table, interleaved, load, machine
+from tilewise.backends.cuda import on_cpu
+from tilewise.backends.cuda.build import KERNELS
+from tilewise.backends.cuda.passes import Kernel
+from tilewise.cuda_on_cpu import compile, find_compiler
+from tilewise.spec import make_spec
 
-KERNELS = Path(__file__).resolve().parents[1] / "tests" / "tilewise" / "cuda_on_cpu" / "kernels"
+RUNGS = tuple(name for name in get_args(Kernel) if name != "decode")
 HEADS, D = 4, 64
-# (what, kernel, checked, N, the most it may take in milliseconds or None)
-RUNS = (
-    ("plain, a thread per row", "thread_per_row", False, 256, 15.0),
-    ("plain, a warp per row with shuffles", "warp_per_row", False, 256, None),
-    ("checked, a thread per row", "thread_per_row", True, 64, 5000.0),
-    ("checked, a warp per row with shuffles", "warp_per_row", True, 64, 5000.0),
-)
-COMPILE_SECONDS = 3.0
+COMPILED = Bar(3.0)
+PLAIN_N, CHECKED_N = 256, 64
+# A shuffle is a meeting of 32 threads, which on a processor take turns: the rung of shuffles has no bar.
+PLAIN = {"thread": (Bar(15.0),), "warp": (), "tiled": (Bar(15.0),)}
+CHECKED = (Bar(5000.0),)
 
 
 def processor_seconds(work: Callable[[], object]) -> float:
@@ -39,52 +42,53 @@ def processor_seconds(work: Callable[[], object]) -> float:
     return sum(after[:4]) - sum(before[:4])
 
 
-def flash_forward(program: Program, kernel: str, n: int) -> Callable[[], object]:
-    q, k, v = torch.randn(3, HEADS, n, D, generator=torch.Generator().manual_seed(0))
-    o, lse = torch.full_like(q, torch.nan), torch.full((HEADS, n), torch.nan)
-    return lambda: program.call(f"flash_forward_{kernel}", q, k, v, o, lse, HEADS, n, D**-0.5, False, None)
+def compilation(cache: Path) -> Table:
+    """Compile every forward kernel file into an empty cache."""
+
+    def seconds(file: Path, checked: bool) -> Spread:
+        return Spread.of([processor_seconds(lambda: compile(file, checked=checked, cache=cache))])
+
+    files = {rung: KERNELS / f"{rung}_forward.cu" for rung in RUNGS}
+    first = seconds(files[RUNGS[0]], False)
+    figures = [Figure(f"{RUNGS[0]}_forward.cu, and the runtime, once on a machine", first, "s", (), {})]
+    for checked, name in ((False, "plain"), (True, "checked")):
+        for rung in RUNGS[not checked :]:
+            figures.append(Figure(f"{rung}_forward.cu, {name}", seconds(files[rung], checked), "s", (COMPILED,), {}))
+    return Table("Compilation", "Each once, the cache empty before the first.", tuple(figures))
 
 
-def row(what: str, seconds: float, most_ms: float | None) -> str:
-    allowed = "" if most_ms is None else f"{most_ms:,.0f} ms"
-    return f"| {what} | {seconds * 1e3:,.1f} ms | {allowed} |"
-
-
-def measure(rounds: int, cache: Path) -> list[str]:
-    """Measure everything with an empty cache. -> the rows of a table"""
-    file = KERNELS / "correct.cu"
-    first = processor_seconds(lambda: compile(KERNELS / "counts.cu", cache=cache))
-    plain = processor_seconds(lambda: compile(file, cache=cache))
-    checked = processor_seconds(lambda: compile(file, checked=True, cache=cache))
-    again = processor_seconds(lambda: compile(file, cache=cache))
-    most = COMPILE_SECONDS * 1e3
-    rows = [
-        row("first compilation on a machine, with the runtime", first, None),
-        row("compile seven kernels, plain", plain, most),
-        row("compile seven kernels, checked", checked, most),
-        row("the same from the cache", again, None),
-    ]
-    for what, kernel, is_checked, n, allowed in RUNS:
-        run = flash_forward(compile(file, checked=is_checked, cache=cache), kernel, n)
-        run()
-        # The clock of a process ticks in hundredths of a second: time some rounds together.
-        times = [processor_seconds(lambda: [run() for _ in range(rounds)]) / rounds for _ in range(5)]  # noqa: B023
-        rows.append(row(f"flash forward float32 N={n} H={HEADS} D={D}, {what}", statistics.median(times), allowed))
-    return rows
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--rounds", type=int, default=10, help="runs a measurement; the median of 5 measurements is shown"
+def forward(rounds: int, n: int, *, checked: bool) -> Table:
+    """Run the forward pass by every rung."""
+    q, k, v = torch.randn(3, 1, HEADS, n, D, generator=torch.Generator().manual_seed(0))
+    spec = make_spec(q, k, v)
+    where = on_cpu.CHECKED if checked else on_cpu.MACHINE
+    taken = interleaved({r: lambda r=r: on_cpu.forward(q, k, v, spec, kernel=r, machine=where) for r in RUNGS}, rounds)
+    figures = tuple(
+        Figure(rung, Spread.of(taken[rung]), "ms", CHECKED if checked else PLAIN[rung], {}) for rung in RUNGS
     )
+    title = f"The forward pass, {'checked' if checked else 'plain'}"
+    return Table(title, f"B=1 H={HEADS} N={n} D={D}, float32, not causal, {rounds} rounds.", figures)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args(arguments).rounds
     compiler = subprocess.run([find_compiler(), "--version"], capture_output=True, text=True, check=True).stdout
-    print(f"{platform.machine()}, {len(os.sched_getaffinity(0))} processors, {compiler.splitlines()[0]}\n")
-    print("| processor time | median | at most |\n|---|---|---|")
+    print("# CUDA kernels on a CPU, measured by `python -m benchmarks.cuda_on_cpu`")
+    print("\nTime is the processor's, of all threads; each figure is a median, with the quartiles in brackets.\n")
+    about = machine() | {"threads": f"{len(os.sched_getaffinity(0))}", "compiler": compiler.splitlines()[0]}
+    print("\n".join(f"- {name}: {value}" for name, value in about.items()), flush=True)
     with tempfile.TemporaryDirectory() as cache:
-        print("\n".join(measure(rounds, Path(cache))))
+        tables = [compilation(Path(cache))]
+    tables += [forward(rounds, PLAIN_N, checked=False), forward(rounds, CHECKED_N, checked=True)]
+    for table in tables:
+        print(f"\n{table.markdown()}", flush=True)
+    print(f"\nLoad at the end: {load()}")
+    missed = [f"{table.title}: {figure.what}" for table in tables for figure in table.figures if not figure.met]
+    print("\n".join(["\nMissed:", *missed]) if missed else "\nEvery bar is met.")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
