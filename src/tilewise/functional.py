@@ -12,6 +12,9 @@ from tilewise import backends
 from tilewise.spec import Spec, Window, make_spec
 
 
+WAY_OUT = "take torch's scaled_dot_product_attention under sdpa_kernel(SDPBackend.MATH)"
+
+
 class Options(TypedDict, total=False):
     """What can be asked of `attention` besides the backend."""
 
@@ -120,9 +123,6 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, spec: Spec, backend: backends.Backe
             raise RuntimeError(f"tilewise.attention cannot be transformed by torch.func or vmap; {WAY_OUT}") from error
         raise
     return o, lse
-
-
-WAY_OUT = "take torch's scaled_dot_product_attention under sdpa_kernel(SDPBackend.MATH)"
 
 
 class _Attention(torch.autograd.Function):
