@@ -11,7 +11,6 @@ from torch import Tensor
 from tilewise import backends
 from tilewise.spec import Spec, Window, make_spec
 
-
 WAY_OUT = "take torch's scaled_dot_product_attention under sdpa_kernel(SDPBackend.MATH)"
 
 
