@@ -45,6 +45,9 @@ def contestants(q: Tensor, k: Tensor, v: Tensor, causal: bool, extra: Sequence[s
         "torch's own": partial(scaled_dot_product_attention, q, k, v, is_causal=causal),
     }
     usual = ("torch_fa2", "triton", "cuda") if q.is_cuda else ("torch_fa2",)
+    for backend, reason in tilewise.explain_backend(q, k, v, causal=causal).refused.items():
+        if backend not in (*usual, *extra):
+            print(f"not timed: {backend}: {reason}")
     for backend in dict.fromkeys((*usual, *extra)):
         try:
             run = partial(tilewise.attention, q, k, v, causal=causal, backend=backend)

@@ -77,7 +77,8 @@ def test_a_layer_attends_by_the_cuda_kernels_executed_here(capsys: pytest.Captur
     assert "cannot be compiled here" in lines[0]
     assert lines[1].startswith("backend cuda_cpu: output (2, 10, 512)")
     assert verdicts(lines) == {"encoder layer": True}
-    assert lines[-1].endswith("takes torch_fa2")
+    assert lines[-3].endswith("takes torch_fa2")
+    assert lines[-1].startswith("  not cuda: ")
 
 
 def test_the_times_say_on_what_they_were_measured_and_what_was_not(capsys: pytest.CaptureFixture) -> None:

@@ -148,6 +148,7 @@ _ENTRIES = {
 # Nobody who asks for the best wants kernels executed on a CPU, so "cuda_cpu" is in neither list.
 _ON_GPU = ("triton", "cuda", "torch_fa2")
 _ON_CPU = ("torch_fa2",)
+_SLOW = "on a processor it is interpreted, and slow: it runs there only when asked for by name"
 
 
 def statuses() -> dict[str, Status]:
@@ -163,7 +164,7 @@ def statuses() -> dict[str, Status]:
 def choose(name: str, q: Tensor, k: Tensor, v: Tensor, spec: Spec) -> str:
     """Give the backend for one call. Raises ValueError for an unknown name, BackendError for one that cannot do it."""
     if name == "auto":
-        return explain(q, k, v, spec).name
+        return _choice(q, v, spec).name
     checked_name(name)
     if reason := _refusal(name, q, v, spec):
         raise BackendError(f"backend {name!r} cannot do this: {reason}. backend='auto' takes one that can")
@@ -171,7 +172,15 @@ def choose(name: str, q: Tensor, k: Tensor, v: Tensor, spec: Spec) -> str:
 
 
 def explain(q: Tensor, k: Tensor, v: Tensor, spec: Spec) -> Choice:
-    """Make the choice of "auto"."""
+    """Make the choice of "auto". On a processor, say also why it takes none of those that are for a GPU."""
+    choice = _choice(q, v, spec)
+    if q.is_cuda:
+        return choice
+    for_gpu = [name for name in _ON_GPU if name not in _ON_CPU]
+    return Choice(choice.name, {n: _refusal(n, q, v, spec) or _SLOW for n in for_gpu} | choice.refused)
+
+
+def _choice(q: Tensor, v: Tensor, spec: Spec) -> Choice:
     refused: dict[str, str] = {}
     for name in _ON_GPU if q.is_cuda else _ON_CPU:
         reason = _refusal(name, q, v, spec) or _ENTRIES[name].waits()

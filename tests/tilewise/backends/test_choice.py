@@ -42,9 +42,17 @@ def test_auto_takes_the_first_that_can_and_says_why_not_those_before(monkeypatch
     monkeypatch.setattr(backends, "_ON_CPU", ("cpp", "cuda", "torch_fa2", "reference"))
     choice = tilewise.explain_backend(Q, K, V)
     assert choice.name == "torch_fa2"
-    assert list(choice.refused) == ["cpp", "cuda"]
+    assert list(choice.refused) == ["triton", "cpp", "cuda"]
     assert str(choice).splitlines()[1:] == [f"  not {name}: {reason}" for name, reason in choice.refused.items()]
     assert torch.equal(tilewise.attention(Q, K, V), tilewise.attention(Q, K, V, backend="torch_fa2"))
+
+
+def test_on_a_processor_it_is_said_why_none_of_those_for_a_gpu_is_taken() -> None:
+    refused = tilewise.explain_backend(Q, K, V).refused
+    assert list(refused) == ["triton", "cuda"]
+    assert all(refused.values())
+    if not tilewise.backends()["cuda"].available:
+        assert refused["cuda"] == tilewise.backends()["cuda"].reason
 
 
 def test_auto_raises_where_nothing_can(monkeypatch: pytest.MonkeyPatch) -> None:
