@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tilewise.cuda_on_cpu import source as reading
-from tilewise.cuda_on_cpu.buffers import buffer_of, standing_apart
+from tilewise.cuda_on_cpu.buffers import Buffer, buffer_of, standing_apart
+from tilewise.cuda_on_cpu.elements import SCALARS, check_elements
 from tilewise.cuda_on_cpu.lines import lines_of
 from tilewise.cuda_on_cpu.report import Counts, CudaFault, Fault, Place, Report
 from tilewise.cuda_on_cpu.runtime import Code, RawFault, Runtime, Spot, load_runtime
@@ -43,34 +44,6 @@ CLANG_CHECKED = ("-fsanitize=array-bounds", "-gdwarf-4")
 LINK = ("-Wl,-Bsymbolic", "-Wl,--emit-relocs", "-lm", "-Wl,--wrap=__assert_fail")
 WRAPPED = ("-Wl,--wrap=memset", "-Wl,--wrap=memcpy", "-Wl,--wrap=memmove")
 LAUNCHERS = "launchers"  # the name of the generated part of a unit, in complaints
-
-SCALARS: dict[str, Any] = {
-    "bool": ctypes.c_bool,
-    "char": ctypes.c_char,
-    "unsigned char": ctypes.c_ubyte,
-    "int8_t": ctypes.c_int8,
-    "uint8_t": ctypes.c_uint8,
-    "short": ctypes.c_short,
-    "unsigned short": ctypes.c_ushort,
-    "int16_t": ctypes.c_int16,
-    "uint16_t": ctypes.c_uint16,
-    "int": ctypes.c_int,
-    "int32_t": ctypes.c_int32,
-    "unsigned": ctypes.c_uint,
-    "unsigned int": ctypes.c_uint,
-    "uint32_t": ctypes.c_uint32,
-    "long": ctypes.c_long,
-    "unsigned long": ctypes.c_ulong,
-    "long long": ctypes.c_longlong,
-    "unsigned long long": ctypes.c_ulonglong,
-    "int64_t": ctypes.c_int64,
-    "uint64_t": ctypes.c_uint64,
-    "size_t": ctypes.c_size_t,
-    "float": ctypes.c_float,
-    "double": ctypes.c_double,
-    "half": lambda value: ctypes.c_uint16(int.from_bytes(struct.pack("<e", value), "little")),
-    "cudaStream_t": ctypes.c_void_p,
-}
 
 
 def compile(
@@ -231,7 +204,7 @@ class Program:
             if not _watching:
                 stack.enter_context(self._raising())
             buffers = {
-                i: buffer_of(p.name, value, writable=not p.is_read_only)
+                i: _buffer(p, value)
                 for i, (p, value) in enumerate(zip(parameters, args, strict=True))
                 if p.is_pointer and value is not None
             }
@@ -322,10 +295,16 @@ def _three(size: int | Sequence[int], what: str) -> tuple[int, ...]:
     return (*sizes, 1, 1)[:3]
 
 
+def _buffer(parameter: Parameter, value: Any) -> Buffer:
+    buffer = buffer_of(parameter.name, value, writable=not parameter.is_read_only)
+    check_elements(parameter, value)
+    return buffer
+
+
 def _scalar(shown: str, parameter: Parameter, value: Any) -> Any:
     if parameter.is_pointer:
         return ctypes.c_void_p(None)
-    kind = SCALARS.get(parameter.type.removeprefix("const ").removesuffix(" const").replace("__half", "half"))
+    kind = SCALARS.get(parameter.bare_type)
     if kind is None:
         raise TypeError(
             f"{shown}: parameter {parameter.name} has type {parameter.type}, which cannot be passed from Python"

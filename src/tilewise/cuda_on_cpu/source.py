@@ -9,7 +9,9 @@ from pathlib import Path
 
 COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)
 KERNEL = re.compile(r"\b__global__\b(?P<head>[^;{]*)\{")
+DIRECTIVE = re.compile(r"^[ \t]*#(?:\\\n|[^\n])*", re.MULTILINE)
 LAUNCH_BOUNDS = re.compile(r"__launch_bounds__\s*\([^()]*(?:\([^()]*\)[^()]*)*\)")
+SPECIFIERS = re.compile(r"(?:\b(?:static|inline|void)\s+)*$")
 SIGNATURE = re.compile(r"\bvoid\s+(\w+)\s*\((.*)\)\s*$", re.DOTALL)
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 GLOBAL_ARRAY = re.compile(r"\b__(?:device|constant|managed)__\b([^;(){}=]*)")
@@ -35,6 +37,12 @@ class Parameter:
         return "*" in self.type
 
     @property
+    def bare_type(self) -> str:
+        """The type without `const` and `std::`, by its usual name."""
+        words = (word for word in self.type.replace("std::", "").split() if word != "const")
+        return " ".join(words).replace("__half", "half")
+
+    @property
     def is_read_only(self) -> bool:
         return self.type.startswith("const ") and self.is_pointer
 
@@ -58,13 +66,20 @@ def without_comments(text: str) -> str:
     return COMMENT_OR_STRING.sub(blank, text)
 
 
+def without_directives(text: str) -> str:
+    """Blank out the preprocessor's lines, keeping every line where it is."""
+    return DIRECTIVE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+
+
 def kernels(text: str) -> Iterator[Kernel]:
     """Find the kernels at the outermost level that are no templates and name all their parameters."""
-    code = without_comments(text)
+    code = without_directives(without_comments(text))
     for match in KERNEL.finditer(code):
-        before = re.sub(r"\b(static|inline)\s*$", "", code[: match.start()].rstrip()).rstrip()
+        before = code[: match.start()]
+        words = SPECIFIERS.findall(before)[0]  # before __global__, where `void` may stand too
+        before = before.removesuffix(words).rstrip()
         outside = re.sub(r'extern\s+"C"\s*\{', "", before)
-        signature = SIGNATURE.search(LAUNCH_BOUNDS.sub(" ", match["head"]).rstrip())
+        signature = SIGNATURE.search(words + LAUNCH_BOUNDS.sub(" ", match["head"]).rstrip())
         if signature is None or before.endswith(">") or outside.count("{") > outside.count("}"):
             continue
         line, named = code.count("\n", 0, match.start()) + 1, parameters(signature[2])
@@ -85,6 +100,7 @@ def parameters(declaration: str) -> tuple[Parameter, ...]:
 
 
 def _parameter(piece: str) -> Parameter:
+    piece = piece.partition("=")[0]  # a default argument
     plain = re.sub(r"\b(__restrict__|__restrict|restrict|__grid_constant__|volatile)\b", " ", piece)
     name = re.search(r"(\w+)\s*(?:\[[^\]]*\])?\s*$", plain)
     if name is None:

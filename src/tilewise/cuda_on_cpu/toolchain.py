@@ -115,15 +115,15 @@ def build(
 ) -> Path:
     """Compile a text to a shared library, or take the one that the cache holds for the same content.
 
-    depends: the files that it includes. Two builds at one time do each other no harm. Raises CompileError.
+    depends: the files that it includes. Two builds at one time do each other no harm. Raises CompileError, and OSError
+    where the cache cannot be written.
     """
     command = [compiler, "-x", "c++", "-std=c++17", "-fPIC", *machine_flags(), *flags]
     key = content_key([text, _version(compiler), *command, *link, *sorted(depends)])
     library = cache / f"{stem}-{key}.so"
     if library.is_file():
         return library
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as folder:
+    with _folder_in(cache) as folder:
         unit, compiled, linked = (Path(folder) / name for name in ("unit.cpp", "unit.o", "unit.so"))
         unit.write_text(text, encoding="utf-8")
         # Debugging information names files as this unit does, and not the folder where it happened to be compiled.
@@ -131,6 +131,17 @@ def build(
         _run([compiler, "-shared", "-o", str(linked), str(compiled), *link], folder)
         os.replace(linked, library)
     return library
+
+
+def _folder_in(cache: Path) -> tempfile.TemporaryDirectory[str]:
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=cache, prefix="building-")
+    except OSError as error:
+        raise type(error)(
+            f"{cache}, where compiled programs are kept, cannot be written ({error.strerror}); name another folder in "
+            "compile(..., cache=folder), or in the environment variable XDG_CACHE_HOME"
+        ) from error
 
 
 def _run(command: list[str], folder: str) -> None:

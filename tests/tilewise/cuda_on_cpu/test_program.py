@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -139,6 +140,81 @@ def test_wrong_arguments_are_refused_by_name(cache: Path) -> None:
         program.call("entry")
     with pytest.raises(ValueError, match="grid needs one to three sizes"):
         program.launch("scale", grid=(1, 1, 1, 1), block=1, args=(x, x, 1.0, 8))
+
+
+TYPES = """struct Own { int n; };
+extern "C" int entry(const float* x, std::size_t n) { return int(x[n]); }
+__global__ void f(float* y, const float* x, const int* i, const __half* h, const bool* b, const std::uint64_t* u) {}
+__global__ void g(const void* v, const unsigned char* c, const float4* q, const Own* o, float** p) {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (0, torch.zeros(8).double(), "y: the kernel takes float*, got float64; give it float32, as the kernel writes"),
+        (1, torch.zeros(8).double(), "x: the kernel takes const float*, got float64; call .float()"),
+        (1, np.zeros(8), 'x: the kernel takes const float*, got float64; call .astype("float32")'),
+        (1, np.zeros(8, dtype=">f4"), "x: the kernel takes const float*, got >f4"),
+        (1, torch.zeros(8).long(), "x: the kernel takes const float*, got int64"),
+        (1, torch.zeros(8).half(), "x: the kernel takes const float*, got float16"),
+        (1, torch.zeros(8).int(), "x: the kernel takes const float*, got int32"),
+        (2, torch.zeros(8).long(), "i: the kernel takes const int*, got int64; call .int()"),
+        (3, torch.zeros(8).bfloat16(), "h: the kernel takes const __half*, got bfloat16; call .half()"),
+        (4, torch.zeros(8), "b: the kernel takes const bool*, got float32; call .bool()"),
+        (5, torch.zeros(8).int(), "u: the kernel takes const std::uint64_t*, got int32; call .long()"),
+    ],
+)
+def test_a_tensor_of_other_numbers_than_the_pointer_is_refused(
+    cache: Path, place: int, value: object, message: str
+) -> None:
+    program = compile(TYPES, cache=cache)
+    args: list[object] = [None] * 6
+    args[place] = value
+    with pytest.raises(TypeError, match=re.escape(message)):
+        program.launch("f", grid=1, block=1, args=args)
+    if place == 1:
+        with pytest.raises(TypeError, match="x: the kernel takes const float"):
+            program.call("entry", value, 0)
+
+
+def test_pointers_to_bytes_and_structures_and_signs_take_what_they_always_took(cache: Path) -> None:
+    program = compile(TYPES, cache=cache)
+    program.launch("f", grid=1, block=1, args=(None, None, np.zeros(8, dtype=np.uint32), None, None, None))
+    masks = torch.zeros(8, dtype=torch.uint8)
+    program.launch(
+        "f", grid=1, block=1, args=(torch.zeros(8), torch.zeros(8), None, torch.zeros(8).half(), masks, None)
+    )
+    doubles = torch.zeros(8).double()
+    program.launch("g", grid=1, block=1, args=(doubles, doubles, torch.zeros(8), doubles, doubles))
+    with pytest.raises(TypeError, match="q: the kernel takes const float4"):
+        program.launch("g", grid=1, block=1, args=(None, None, doubles, None, None))
+    assert program.call("entry", torch.full((2,), 7.0), 1) == 7
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#include <cuda_runtime.h>\n__global__ void f(float* y, int n = 3) { y[0] = n; }",
+        "#include <cstdio>\nvoid __global__ f(float* y, int n) { y[0] = n; }",
+        "#define OPEN(x) \\\n    if (x) {\nstatic __global__ void f(float* y, int n) { OPEN(true) y[0] = n; } }",
+    ],
+    ids=["include and default", "void first", "brace in a macro"],
+)
+def test_kernels_are_found_after_directives_and_in_other_orders(cache: Path, text: str) -> None:
+    program, y = compile(text, cache=cache), torch.zeros(1)
+    program.launch("f", grid=1, block=1, args=(y, 5))
+    assert float(y) == 5.0
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(OSError, match=r"cannot be written .* cache=folder.* XDG_CACHE_HOME") as refused:
+        compile(SCALE)
+    assert str(refused.value).startswith(str(tmp_path / "file" / "tilewise"))
 
 
 def test_faults_of_a_text_carry_the_name_that_it_was_given(cache: Path) -> None:
