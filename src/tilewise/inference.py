@@ -207,16 +207,25 @@ def decode(
         softcap=softcap,
         alibi_slopes=alibi_slopes,
     )
-    n_q, n_k = q.shape[2], keys.shape[2]
+    if torch.compiler.is_compiling():
+        # It would take lengths, which grow with every token, for symbols. Not a decorator: see `functional.attend`.
+        o, lse = torch.compiler.disable(_decoded)(q, keys, values, spec, splits, backend)
+    else:
+        o, lse = _decoded(q, keys, values, spec, splits, backend)
+    return (o, lse) if return_lse else o
+
+
+def _decoded(q: Tensor, k: Tensor, v: Tensor, spec: Spec, splits: int, backend: str) -> tuple[Tensor, Tensor]:
+    """Attend split by split, and merge: `decode` after its checks. -> (o, lse)"""
+    n_q, n_k = q.shape[2], k.shape[2]
     columns = spec.columns(range(n_q), n_q, n_k) if n_q else range(0)
     seen = _mask(spec, columns, n_q, n_k, q.device)
     parts = []
     for span, count in _spans(columns, splits):
-        keys_here, values_here = (x[:, :, span.start : span.stop] for x in (keys, values))
+        keys_here, values_here = (x[:, :, span.start : span.stop] for x in (k, v))
         mask_here = None if seen is None else seen[..., span.start - columns.start : span.stop - columns.start]
         parts.append(_side_by_side(q, keys_here, values_here, mask_here, count, spec, backend))
-    o, lse = merge_attention(*(torch.cat(found) for found in zip(*parts, strict=True)))
-    return (o, lse) if return_lse else o
+    return merge_attention(*(torch.cat(found) for found in zip(*parts, strict=True)))
 
 
 def _keys_and_values(k: Tensor | KVCache, v: Tensor | None) -> tuple[Tensor, Tensor]:

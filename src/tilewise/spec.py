@@ -159,7 +159,8 @@ def _check_sizes(q: Tensor, k: Tensor, v: Tensor) -> None:
         raise ValueError(
             f"k and v need the same number of heads, got {k.shape[1]} and {v.shape[1]}; did you split only one?"
         )
-    if bool(q.shape[1]) != bool(k.shape[1]) or (k.shape[1] and q.shape[1] % k.shape[1]):
+    # Compared as numbers: torch.compile cannot compare the truth of sizes that are symbols.
+    if q.shape[1] != k.shape[1] and (q.shape[1] == 0 or k.shape[1] == 0 or q.shape[1] % k.shape[1] != 0):
         raise ValueError(
             f"q has {q.shape[1]} heads and k {k.shape[1]}: the heads of q must be a multiple of those of k"
             " (query head h reads head h // (H / H_kv)); is the layout (B, H, N, D), heads before tokens?"

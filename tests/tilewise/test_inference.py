@@ -158,6 +158,36 @@ def test_decoding_token_by_token_is_causal_attention() -> None:
     assert result.ok, result
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("kind", ["causal", "window", "alibi", "added"])
+def test_compiled_decoding_takes_lengths_that_change(kind: str, dynamic: bool | None) -> None:
+    """At the second length torch.compile makes a symbol of it, and of the heads if all sizes are to be symbols."""
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, options: dict[str, Any]) -> Tensor:
+        return decode(2 * q, k, v, splits=3, **options) + 1
+
+    torch.compiler.reset()
+    compiled = torch.compile(attend, backend="eager", dynamic=dynamic)
+    for n_k in (5, 6, 9):
+        call = (*problem(1, n_k), options_of(kind, 1, n_k))
+        assert torch.equal(compiled(*call), attend(*call))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_a_compiled_step_decodes_token_by_token_from_a_cache() -> None:
+    def step(cache: KVCache, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        cache.append(k, v)
+        return decode(q, cache, splits=3)
+
+    torch.compiler.reset()
+    compiled = torch.compile(step, backend="eager")
+    caches = [filled(1, capacity=2) for _ in range(2)]
+    for i in range(6):
+        token = problem(1, 1, seed=i)
+        assert torch.equal(compiled(caches[0], *token), step(caches[1], *token))
+
+
 def test_what_is_appended_is_what_is_kept() -> None:
     cache = filled(3, capacity=1)
     k, v = drawn(BATCH, H_KV, 5, D, seed=1), drawn(BATCH, H_KV, 5, D_V, seed=2)
