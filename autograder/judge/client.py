@@ -97,13 +97,14 @@ class Judge:
                 self._child = None
 
     def _running(self) -> _Child:
-        """Give the child; after its death a new one, for one crash must not end a working day."""
+        """Give the child; after its death a new one on the same rung, for one crash must not end a working day."""
         if self._is_closed:
             raise JudgeError("this judge is closed; make a new one")
         if self._child is None or self._child.is_dead:
+            held = self._child.held() if self._child is not None else None
             if self._child is not None:
                 self._child.close()
-            self._child = _Child(self._course, self._wanted)
+            self._child = _Child(self._course, self._wanted or held)
         return self._child
 
 
@@ -133,6 +134,10 @@ class _Child:
 
     def rung(self) -> str:
         return str(self._greeted()["rung"])
+
+    def held(self) -> str | None:
+        """Give the rung that it had, if it came to have one."""
+        return None if self._greeting is None else self.rung()
 
     def refused(self) -> dict[str, str]:
         return dict(self._greeted()["refused"])
@@ -187,7 +192,8 @@ class _Child:
         said = self._complaints.read().decode(errors="replace").strip().splitlines()[-LAST_LINES:]
         last = "\n".join(said) or "(it wrote nothing to stderr)"
         return JudgeError(
-            f"The judge's process failed: {what} (exit code {self._process.returncode}). It said:\n{last}"
+            f"The judge's process failed: {what} (exit code {self._process.returncode}). Ask again, or run again what "
+            f"asked: that starts a new one. It said:\n{last}"
         )
 
     def _end(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from autograder.judge import filter as syscalls
 from autograder.judge import landlock
 from autograder.judge.isolation import NOBODY
-from autograder.judge.rungs import Launcher, Rung, SandboxError, Wires, open_wires
+from autograder.judge.rungs import ForkServerLost, Launcher, Rung, SandboxError, Wires, open_wires
 from autograder.judge.view import View, view
 
 HERE = Path(__file__).resolve().parent
@@ -116,7 +116,7 @@ class ZygoteLauncher:
             # A fork server that stayed root makes the worker a process of this user's, and never one of root's.
             socket.send_fds(self._control, [b"%d" % (os.getuid() or NOBODY)], ends)
         except OSError as error:
-            raise SandboxError(f"the fork server is gone: {error}") from error
+            raise ForkServerLost(f"the fork server is gone: {error}") from error
         finally:
             for end in ends:
                 os.close(end)
@@ -126,10 +126,15 @@ class ZygoteLauncher:
         self._control.settimeout(READY_SECONDS)
         try:
             self._is_ready = self._control.recv(16) == b"ready"
-        except OSError as error:
-            raise SandboxError(f"the fork server did not start within {READY_SECONDS:.0f} s: {error}") from error
+        except TimeoutError as error:
+            raise ForkServerLost(f"the fork server did not start within {READY_SECONDS:.0f} s") from error
+        except ConnectionError:
+            self._is_ready = False  # it ended with a message unread
         if not self._is_ready:
-            raise SandboxError(f"the fork server ended at its start, with code {self._process.wait()}")
+            code = self._process.wait()
+            if code < 0:
+                raise ForkServerLost(f"the fork server was killed at its start, by signal {-code}")
+            raise SandboxError(f"the fork server ended at its start, with code {code}")
 
     def close(self) -> None:
         self._control.close()  # which ends it

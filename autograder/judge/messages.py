@@ -18,6 +18,8 @@ BUILTIN_ERRORS = {
 }
 COMMON_TYPES = {"NoneType", "float", "int", "bool", "str", "list", "tuple", "dict", "ndarray", "Parameter", "Size"}
 UNDEFINED = re.compile(r"name '(\w+)' is not defined")
+# The name of a line magic, a cell magic or a shell command.
+IPYTHON = re.compile(r"^((?:%%?|!)\w{1,40})", re.MULTILINE)
 
 
 def passed(count: int) -> Text:
@@ -212,6 +214,13 @@ def _raised(outcome: Outcome, source: str) -> Text:
             "uses, imports included, must stand in it.",
             zh=f"这个单元格里没有定义 `{missing}`。评测只运行这一个单元格的文本，"
             "因此它用到的一切（包括 import）都要写在里面。",
+        )
+    if outcome.error_type == "SyntaxError" and (command := IPYTHON.search(source)):
+        return Text(
+            en=f"`{command[1]}` is a command of IPython's and no Python. The judge runs this cell as Python: put the "
+            "command into a cell of its own.",
+            zh=f"`{command[1]}` 是 IPython 的命令，不是 Python 代码。"
+            "评测把这个单元格当作 Python 来运行：请把命令放到另外的单元格里。",
         )
     if outcome.error_type in ("SyntaxError", "IndentationError", "TabError"):
         return Text(

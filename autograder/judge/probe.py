@@ -13,7 +13,7 @@ from typing import Any
 
 from autograder.judge import filter as syscalls
 from autograder.judge.outcome import Outcome
-from autograder.judge.rungs import Launcher, Rung, SandboxError
+from autograder.judge.rungs import ForkServerLost, Launcher, Rung, SandboxError
 from autograder.judge.sandbox import Call, Limits, Sandbox
 
 # Workers kept ready: as many as hide the time that a fork, or an import of torch, takes.
@@ -128,23 +128,38 @@ class Chosen:
 
 
 def choose(wanted: Rung | None, make: Callable[[Rung], Launcher]) -> Chosen:
-    """Give the wanted rung, or the best that holds; raise RungRefused when there is none."""
+    """Give the wanted rung, or the best that holds; raise RungRefused when there is none.
+
+    Nor is a lower one given for a fork server that was killed, when memory was short for a moment, say: that would take
+    walls, and marks, from a whole class. It is started once more.
+    """
     refused: dict[Rung, str] = {}
     for rung in [wanted] if wanted else list(Rung):
         try:
-            sandbox = Sandbox(make(rung), ahead=AHEAD[rung])
+            return Chosen(_holding(rung, make), refused)
+        except ForkServerLost as loss:
+            try:
+                return Chosen(_holding(rung, make), refused)
+            except SandboxError as error:
+                raise RungRefused(
+                    f"{rung}: {loss}; started again: {error}. See to it that some 500 MiB of memory are free and that "
+                    "nothing ends processes here, and try again"
+                ) from error
         except SandboxError as error:
-            refused[rung] = str(error)
-            continue
-        try:
-            sandbox.prepare()
-            if weakness := weaknesses(sandbox):
-                raise SandboxError(f"the probe could {' and '.join(weakness)}")
-            return Chosen(sandbox, refused)
-        except SandboxError as error:
-            sandbox.close()
             refused[rung] = str(error)
     raise RungRefused("; ".join(f"{rung}: {reason}" for rung, reason in refused.items()))
+
+
+def _holding(rung: Rung, make: Callable[[Rung], Launcher]) -> Sandbox:
+    sandbox = Sandbox(make(rung), ahead=AHEAD[rung])
+    try:
+        sandbox.prepare()
+        if weakness := weaknesses(sandbox):
+            raise SandboxError(f"the probe could {' and '.join(weakness)}")
+    except SandboxError:
+        sandbox.close()
+        raise
+    return sandbox
 
 
 def weaknesses(sandbox: Sandbox) -> list[str]:

@@ -44,6 +44,10 @@ class SandboxError(Exception):
     """A worker could not be started; says why."""
 
 
+class ForkServerLost(SandboxError):
+    """The fork server was killed, or hangs. That says nothing against its rung."""
+
+
 class Life(Protocol):
     """Who sees a worker dead. root: the process from which it and all that it starts descend."""
 

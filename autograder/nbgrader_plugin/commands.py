@@ -82,6 +82,9 @@ def grade(
         JudgeCells(parent=classroom).require_isolation()
     except (ClassError, UnsafeError, JudgeError) as error:
         raise _stop(str(error)) from None
+    console.print(f"Isolation of students' code: {judge.rung}.", markup=False)
+    for rung, reason in judge.refused.items():
+        console.print(f"Not {rung}: {reason}.", style="yellow", markup=False)
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("grading", total=sum(map(len, todo.values())))
         for name, students in todo.items():
@@ -93,7 +96,6 @@ def grade(
     if csv:
         write_csv(csv, results)
         console.print(f"Marks: {csv}", markup=False)
-    console.print(f"Isolation of students' code: {judge.rung}.", markup=False)
     for remark in judge.remarks:
         console.print(f"Note: {remark.en}.", style="yellow", markup=False)
     if Rung(judge.rung).isolates and not Rung(judge.rung).separates_calls:

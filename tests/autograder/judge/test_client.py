@@ -137,9 +137,13 @@ def test_a_judge_that_dies_says_so_and_the_next_question_gets_a_new_one(toy_cour
         assert judge._child is not None
         judge._child._process.kill()
         judge._child._process.wait()
-        with pytest.raises(JudgeError, match="process failed"):
+        rung = judge.rung
+        with pytest.raises(JudgeError, match=r"(?s)process failed.*Ask again"):
             ask(judge, TWICE)
         assert ask(judge, TWICE).passed
+        # What held when the work began holds to its end.
+        command = command_of(judge._child._process.pid)
+        assert command.rstrip(b"\0").split(b"\0")[-1] == rung.encode()
 
 
 def test_a_fork_server_that_was_killed_is_replaced_by_one_of_the_same_rung(toy_course: Path) -> None:

@@ -70,6 +70,32 @@ def test_the_best_rung_that_holds_is_taken_and_the_others_say_why_not(tmp_path: 
         chosen.sandbox.close()
 
 
+class Fallen(ZygoteLauncher):
+    """A launcher whose fork server is killed while it starts."""
+
+    def __init__(self, course: Path) -> None:
+        super().__init__(Rung.CHILD, view(course))
+        self.rung = Rung.NAMESPACES
+        self._process.kill()
+
+
+def test_a_fork_server_that_is_killed_is_started_again_and_never_replaced_by_a_lower_rung(tmp_path: Path) -> None:
+    asked = []
+
+    def killed_once(rung: Rung):
+        asked.append(rung)
+        return Fallen(tmp_path) if len(asked) == 1 else launcher(Rung.CHILD, tmp_path)
+
+    chosen = choose(None, killed_once)
+    chosen.sandbox.close()
+    assert asked == [Rung.NAMESPACES, Rung.NAMESPACES]
+    assert chosen.refused == {}
+    with pytest.raises(
+        RungRefused, match=r"namespaces: .* killed at its start, by signal 9; started again: .*try again"
+    ):
+        choose(None, lambda rung: Fallen(tmp_path))
+
+
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory):
     try:

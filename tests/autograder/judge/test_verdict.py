@@ -201,6 +201,13 @@ def test_a_syntax_error_names_its_line(walled: Judge) -> None:
     assert "line 2" in verdict.error
 
 
+@pytest.mark.parametrize("command", ["%matplotlib inline", "%%time", "!pip install einops"])
+def test_a_command_of_ipythons_is_named_as_such(walled: Judge, command: str) -> None:
+    verdict = ask(walled, f"{command}\n{TWICE}")
+    assert f"`{command.split()[0]}` is a command of IPython's" in verdict.headline.en
+    assert f"`{command.split()[0]}` 是 IPython 的命令" in verdict.headline.zh
+
+
 def test_a_name_from_another_cell_says_that_the_cell_must_stand_alone(walled: Judge) -> None:
     verdict = ask(walled, "def twice(x, shift):\n    return helper(x) + shift\n")
     assert "`helper` is not defined in this cell" in verdict.headline.en

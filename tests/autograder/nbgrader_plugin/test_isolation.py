@@ -67,10 +67,14 @@ def test_nbgraders_autograde_and_formgraders_button_refuse_too(unsafe_class: Pat
     assert standings(unsafe_class) == {}
 
 
-def test_with_the_flag_it_grades_and_stamps_gradebook_table_and_feedback(unsafe_class: Path) -> None:
+def test_with_the_flag_it_grades_and_stamps_gradebook_table_and_feedback(
+    unsafe_class: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Judge, "refused", {"namespaces": "not allowed here"})
     marks = unsafe_class / "marks.csv"
     ended = grade(unsafe_class, "--unsafe", "--csv", str(marks))
     assert ended.exit_code == 0, ended.output
+    assert ended.output.startswith("Isolation of students' code: child.\nNot namespaces: not allowed here.\n")
     assert standings(unsafe_class)["ada"][TWO_PASS].auto == 10.0
     assert standings(unsafe_class)["ada"][STREAMING].auto == 0.0
     assert stamps(db_url(unsafe_class), CHAPTER) == {"ada": "child"}
