@@ -10,7 +10,8 @@ from torch import Tensor
 from tilewise import checks
 from tilewise.functional import attention
 from tilewise.parts import merge_attention
-from tilewise.spec import Spec, Window, group_size, make_spec
+from tilewise.softmax import finite
+from tilewise.spec import Spec, Window, group_size, make_spec, sum_dtype
 
 
 class KVCache:
@@ -219,13 +220,14 @@ def _decoded(q: Tensor, k: Tensor, v: Tensor, spec: Spec, splits: int, backend: 
     """Attend split by split, and merge: `decode` after its checks. -> (o, lse)"""
     n_q, n_k = q.shape[2], k.shape[2]
     columns = spec.columns(range(n_q), n_q, n_k) if n_q else range(0)
-    seen = _mask(spec, columns, n_q, n_k, q.device)
+    seen, top = _lowered(_mask(spec, columns, n_q, n_k, q.device), q.dtype)
     parts = []
     for span, count in _spans(columns, splits):
         keys_here, values_here = (x[:, :, span.start : span.stop] for x in (k, v))
         mask_here = None if seen is None else seen[..., span.start - columns.start : span.stop - columns.start]
         parts.append(_side_by_side(q, keys_here, values_here, mask_here, count, spec, backend))
-    return merge_attention(*(torch.cat(found) for found in zip(*parts, strict=True)))
+    o, lse = merge_attention(*(torch.cat(found) for found in zip(*parts, strict=True)))
+    return o, lse if top is None else lse + top.to(lse.dtype)
 
 
 def _keys_and_values(k: Tensor | KVCache, v: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -269,6 +271,20 @@ def _mask(spec: Spec, columns: range, n_q: int, n_k: int, device: torch.device) 
             return seen[None, None]
         return mask & seen if mask.dtype is torch.bool else torch.where(seen, mask, -torch.inf)
     return mask
+
+
+def _lowered(mask: Tensor | None, dtype: torch.dtype) -> tuple[Tensor | None, Tensor | None]:
+    """Take from each row of an additive mask its largest number, which shifts lse by as much and changes no weight.
+
+    Next to a whole row of -1e9, the lse of a split has no digits left for how many keys it has, by which it is weighed.
+
+    -> the mask, in the dtype of the sums at least, and (B or 1, H or 1, N_q or 1) to add to lse, None for no shift
+    """
+    if mask is None or mask.dtype is torch.bool or mask.shape[-1] == 0:
+        return mask, None
+    mask = mask.to(torch.promote_types(mask.dtype, sum_dtype(dtype)))
+    top = finite(mask.detach().amax(dim=-1))
+    return mask - top[..., None], top
 
 
 def _side_by_side(

@@ -50,13 +50,14 @@ def options_of(kind: str, n_q: int, n_k: int) -> dict[str, Any]:
         "heads": {"mask": drawn(BATCH, HEADS, n_q, n_k) > -0.5, "alibi_slopes": drawn(HEADS).abs()},
         "queries": {"mask": drawn(BATCH, 1, n_q, 1) > 0},
         "added": {"mask": drawn(1, 1, n_q, n_k)},
+        "added in bfloat16": {"mask": 10 * drawn(BATCH, 1, n_q, n_k).bfloat16()},
         "added to heads": {"mask": drawn(HEADS, n_q, n_k), "alibi_slopes": drawn(HEADS).abs(), "window": 5},
     }[kind]
 
 
 KINDS = [
     "causal", "not causal", "window", "window ahead", "softcap and scale", "alibi", "alibi of a batch", "keys", "heads",
-    "queries", "added", "added to heads",
+    "queries", "added", "added in bfloat16", "added to heads",
 ]  # fmt: skip
 
 
@@ -89,6 +90,27 @@ def test_the_dtype_of_q_comes_back_and_half_precision_costs_no_more_than_elsewhe
 def test_splits_whose_scores_lie_far_apart_are_weighed_by_lse(case: AttentionCase) -> None:
     q, k, v = replace(case, n_q=1, n_k=37).draw()
     assert_whole(q, k, v, 6, {})
+
+
+@pytest.mark.parametrize("low", [-1e6, -1e9, torch.finfo(torch.float32).min])
+@pytest.mark.parametrize("backend", ["reference", "torch_fa1", "torch_fa2"])
+@pytest.mark.parametrize("splits", [1, 3, 4])
+def test_a_whole_row_that_is_low_attends_as_if_it_were_not(low: float, backend: str, splits: int) -> None:
+    """The lse of its splits, which they are weighed by, had no digits left for how many keys each has."""
+    hidden = torch.where(torch.arange(10) == 7, -torch.inf, 0.0)
+    by_row = torch.tensor([low, 0.0, low])[:, None]
+    answers = []
+    for attend, dtype in ((decode, torch.float32), (attention, torch.float64), (attention, torch.float32)):
+        leaves = [x.to(dtype).requires_grad_() for x in problem(3, 10)]
+        mask = (hidden + by_row if attend is decode else hidden.expand(3, 10)).to(dtype).requires_grad_()
+        how = {"splits": splits, "backend": backend} if attend is decode else {"backend": "reference"}
+        o, lse = attend(*leaves, mask=mask, causal=False, return_lse=True, **how)
+        lse = lse if attend is decode else lse + by_row[:, 0].to(dtype)
+        ((o * drawn(*o.shape).to(dtype)).sum() + (lse * drawn(*lse.shape).to(dtype)).sum()).backward()
+        answers.append([o.detach(), lse.detach(), *(x.grad for x in (*leaves, mask))])
+    for actual, expected, plain in zip(*answers, strict=True):
+        result = compare(actual, expected, plain)
+        assert result.ok, result
 
 
 def test_gradients_flow_through_the_splits() -> None:
