@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -52,6 +53,18 @@ def test_tritons_language_is_put_back_after_a_kernel_has_been_interpreted() -> N
     before = [{name: getattr(place, name) for name in dir(place)} for place in places]
     by_module(backend, Problem.of(MIXED))
     assert [{name: getattr(place, name) for name in dir(place)} for place in places] == before
+
+
+def test_several_threads_may_call_it_at_once() -> None:
+    """The interpreter changes Triton's language while it runs a kernel: other threads found it half changed."""
+    q, k, v = MIXED.draw()
+
+    def attend(_: int) -> torch.Tensor:
+        return tilewise.attention(q, k, v, causal=True, backend="triton")
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(attend, range(32)))
+    assert all(torch.equal(answer, attend(0)) for answer in answers)
 
 
 @pytest.mark.parametrize("setting", ["0", "1"])

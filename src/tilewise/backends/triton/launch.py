@@ -11,7 +11,7 @@ import triton
 from torch import Tensor
 
 from tilewise.backends.triton.blocks import Blocks, chosen, width
-from tilewise.backends.triton.versions import is_interpreted, kernels
+from tilewise.backends.triton.versions import ONE_INTERPRETED, is_interpreted, kernels
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,9 @@ class Launcher:
         if programs == 0:
             return
         options = {"num_warps": blocks.num_warps, "num_stages": blocks.num_stages, "enable_fp_fusion": True}
-        function = getattr(kernels(is_interpreted(over.device)), f"{kernel}_kernel")
-        with _on(over.device):
+        interpreted = is_interpreted(over.device)
+        with _on(over.device), ONE_INTERPRETED if interpreted else nullcontext():
+            function = getattr(kernels(interpreted), f"{kernel}_kernel")
             function[(programs,)](*arguments, **self.widths, **blocks.constants, **constants, **options)
 
 

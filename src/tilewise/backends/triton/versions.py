@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -13,6 +14,9 @@ import torch
 import triton
 
 KERNELS = Path(__file__).parent / "kernels"
+# The interpreter puts its own functions in the place of Triton's language while it runs a kernel, and takes them out
+# again: a second thread must do neither meanwhile.
+ONE_INTERPRETED = threading.Lock()
 
 
 def is_interpreted(device: torch.device) -> bool:
