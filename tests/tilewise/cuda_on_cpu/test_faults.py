@@ -48,12 +48,15 @@ CASES = (
     Case("mask_too_wide", "wrong_mask", (32,), (0, 0, 0), plain=True),
     Case("mask_without_itself", "wrong_mask", (32,), (16, 0, 0), plain=True),
     Case("source_outside_mask", "wrong_mask", (32,), (0, 0, 0), plain=True),
+    Case("source_beyond_the_block", "wrong_mask", (16,), (0, 0, 0), block=16, plain=True),
     Case("shuffles_apart", "wrong_mask", (32,), (16, 0, 0), plain=True),
     Case("deadlock", "deadlock", (32,), (0, 0, 0), plain=True),
     Case("global_past_the_end", "out_of_bounds_global", (32, 32), (31, 0, 0)),
     Case("global_before_the_beginning", "out_of_bounds_global", (32,), (0, 0, 0)),
     Case("null_pointer", "out_of_bounds_global", (None, 32), (0, 0, 0)),
     Case("vector_across_the_end", "out_of_bounds_global", (6, 1), (0, 0, 0), block=1),
+    Case("global_far_away", "out_of_bounds_global", (32, 32, ("i", 10**9)), (0, 0, 0), block=1),
+    Case("dynamic_shared_forgotten", "out_of_bounds_shared", (32,), (0, 0, 0)),
     Case("dynamic_shared_past_the_end", "out_of_bounds_shared", (32,), (31, 0, 0), shared_bytes=128),
     Case("static_shared_past_the_end", "out_of_bounds_shared", (32,), (31, 0, 0), where="neighbour"),
     Case("static_shared_through_a_pointer", "out_of_bounds_shared", (32,), (31, 0, 0)),
@@ -153,10 +156,33 @@ def test_an_access_out_of_bounds_does_not_happen(kernels: Kernels) -> None:
     assert y[0] == y[-1] == 0.0
 
 
-def test_shared_memory_that_is_overrun_is_called_by_its_name(kernels: Kernels) -> None:
-    case = next(case for case in CASES if case.kernel == "static_shared_through_a_pointer")
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        ("static_shared_through_a_pointer", "load of 4 bytes reaches 4 bytes past the end of __shared__ s (128 bytes)"),
+        (
+            "dynamic_shared_forgotten",
+            "store of 4 bytes in dynamic shared memory, of which this launch has none: its shared_bytes is 0",
+        ),
+        ("global_far_away", "load of 4 bytes at an address that belongs to no buffer, nor lies near one"),
+        (
+            "source_beyond_the_block",
+            "__shfl_down_sync with mask 0xffffffff reads from lane 16, which does not exist: the block has 16 lanes in "
+            "this warp. What is read is undefined; where nothing uses it, leave that lane out of the mask",
+        ),
+    ],
+)
+def test_memory_and_lanes_are_called_by_what_they_are(kernels: Kernels, kernel: str, message: str) -> None:
+    case = next(case for case in CASES if case.kernel == kernel)
     (fault,) = case.run(kernels("faults", checked=True)).faults
-    assert fault.message == "load of 4 bytes reaches 4 bytes past the end of __shared__ s (128 bytes)"
+    assert fault.message == message
+
+
+def test_an_index_wrong_by_a_stride_still_names_its_buffer(kernels: Kernels) -> None:
+    x, program = torch.zeros(1 << 20), kernels("faults", checked=True)
+    with program.watch() as report:
+        program.launch("global_far_away", grid=1, block=1, args=(x, torch.zeros(1), x.numel() + 50_000))
+    assert report.faults[0].message.endswith("past the end of x (4194304 bytes)")
 
 
 def test_without_a_watch_a_fault_is_raised_with_a_readable_text(kernels: Kernels) -> None:

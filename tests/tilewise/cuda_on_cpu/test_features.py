@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,34 @@ def test_shuffles_votes_and_matches(kernels: Kernels, checked: bool, fibers: str
         torch.where(lane < 16, sum(range(16)), sum(range(16, 32))),
     ]
     assert torch.equal(y.long() & 0xFFFFFFFF, torch.stack(expected))
+
+
+@BUILDS
+def test_reductions_and_matches_of_all_lanes(kernels: Kernels, checked: bool) -> None:
+    y = torch.zeros(8, 32, dtype=torch.int32)
+    kernels("features", checked=checked).launch("warp_reductions", grid=1, block=32, args=(y,))
+    masks, first = [0x0000FFFF, 0xFFFF0000], [0, 16]
+    expected = [
+        [-sum(range(f, f + 16)) for f in first],
+        [f - 8 for f in first],
+        [f + 7 for f in first],
+        [1, 1],
+        masks,
+        [1, 1],
+        [masks[0], 0],
+        [1, 0],
+    ]
+    of_lanes = torch.tensor(expected).repeat_interleave(16, dim=1)
+    assert torch.equal(y.long() & 0xFFFFFFFF, of_lanes & 0xFFFFFFFF)
+
+
+@BUILDS
+def test_a_full_mask_means_the_lanes_that_exist(kernels: Kernels, checked: bool) -> None:
+    y = torch.zeros(4, 8, dtype=torch.int32)
+    kernels("features", checked=checked).launch("partial_warp", grid=1, block=8, args=(y,))
+    lane = torch.arange(8)
+    expected = [torch.full((8,), 0xFF), torch.full((8,), 3), lane ^ 4, torch.full((8,), 28)]
+    assert torch.equal(y.long(), torch.stack(expected))
 
 
 @BUILDS
@@ -141,6 +170,21 @@ def test_a_whole_program_with_its_own_memory(kernels: Kernels, checked: bool) ->
     x, y = torch.arange(100.0), torch.zeros(1)
     assert kernels("features", checked=checked).call("whole_program", x, y, 100) == 0
     assert float(y) == 4950.0
+
+
+def test_the_device_tells_the_limits_that_launches_have(kernels: Kernels) -> None:
+    y = torch.zeros(10, dtype=torch.int64)
+    assert kernels("features").call("properties", y) == 0
+    assert y[:8].tolist() == [32, 1024, 48 * 1024, 0, 9, 0, 64, 65535]
+    assert int(y[8]) > 0
+    assert int(y[9]) == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") >> 20
+
+
+@BUILDS
+def test_memory_of_the_host_and_managed_memory_are_kernels_to_use(kernels: Kernels, checked: bool) -> None:
+    y = torch.zeros(32)
+    assert kernels("features", checked=checked).call("shared_by_both", y, 32) == 0
+    assert torch.equal(y, -torch.arange(32.0))
 
 
 def test_unwritten_shared_memory_is_nan_in_every_block(kernels: Kernels) -> None:

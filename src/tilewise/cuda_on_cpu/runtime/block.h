@@ -8,7 +8,8 @@ namespace tilewise {
 
 constexpr unsigned lanes_of_warp = 32;
 constexpr size_t page = 4096;
-constexpr unsigned most_threads = 1024;
+constexpr unsigned most_threads = 1024, most_block_depth = 64;
+constexpr unsigned most_grid_columns = 0x7fffffff, most_grid_rows = 65535;
 
 // A line of the source: named by the header's functions, or known by the address of the machine code.
 struct Place {

@@ -199,7 +199,12 @@ void Checker::tell_outside(const Thread& thread, const char* address, unsigned s
     else
         ranges.push_back({"static shared memory", block.static_shared, block.static_bytes, true});
     auto away = [&](const Range& range) { return distance(address, range.begin, range.bytes); };
-    auto meant = [&](const Range& range) { return range.bytes && away(range) < 64 * 1024; };
+    auto meant = [&](const Range& range) {
+        bool dynamic = range.begin == block.dynamic_shared;
+        // There is room for the most that a launch may have, also where this one asked for less, or forgot to.
+        size_t reach = dynamic && address >= range.begin ? most_shared_bytes : margin;
+        return (range.bytes || dynamic) && away(range) < reach;
+    };
     ranges.erase(std::partition(ranges.begin(), ranges.end(), meant), ranges.end());
     if (Allocation* near = nearest_allocation(address)) ranges.push_back({near->name, near->begin, near->bytes, false});
     auto nearest = std::min_element(ranges.begin(), ranges.end(),
@@ -211,7 +216,10 @@ void Checker::tell_outside(const Thread& thread, const char* address, unsigned s
     if (reinterpret_cast<std::uintptr_t>(address) < 4096)
         tell(kind, thread, at, "%s of %u bytes through a null pointer", what, size);
     else if (nearest == ranges.end())
-        tell(kind, thread, at, "%s of %u bytes at an address that belongs to no buffer", what, size);
+        tell(kind, thread, at, "%s of %u bytes at an address that belongs to no buffer, nor lies near one", what, size);
+    else if (!nearest->bytes)
+        tell(kind, thread, at, "%s of %u bytes in %s, of which this launch has none: its shared_bytes is 0", what, size,
+             nearest->name.c_str());
     else
         describe(where, sizeof where, address, size, nearest->begin, nearest->bytes),
             tell(kind, thread, at, "%s of %u bytes reaches %s of %s (%zu bytes)", what, size, where,

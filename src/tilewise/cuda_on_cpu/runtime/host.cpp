@@ -1,7 +1,11 @@
 // Calls of the CUDA runtime that only answer, copy or take the time.
+#include <unistd.h>
+
 #include <ctime>
 
 #include "block.h"
+
+constexpr int multiprocessors = 1, compute_capability[] = {9, 0};
 
 static double milliseconds_now() {
     timespec now;
@@ -57,11 +61,28 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) no
         case cudaDevAttrMaxSharedMemoryPerBlock: *value = int(tilewise::usual_shared_bytes); break;
         case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = int(tilewise::most_shared_bytes); break;
         case cudaDevAttrWarpSize: *value = int(tilewise::lanes_of_warp); break;
-        case cudaDevAttrMultiProcessorCount: *value = 1; break;
-        case cudaDevAttrComputeCapabilityMajor: *value = 9; break;
-        case cudaDevAttrComputeCapabilityMinor: *value = 0; break;
+        case cudaDevAttrMultiProcessorCount: *value = multiprocessors; break;
+        case cudaDevAttrComputeCapabilityMajor: *value = compute_capability[0]; break;
+        case cudaDevAttrComputeCapabilityMinor: *value = compute_capability[1]; break;
         default: return cudaErrorInvalidValue;
     }
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) noexcept {
+    if (device) return cudaErrorInvalidValue;
+    constexpr int threads = int(tilewise::most_threads), rows = int(tilewise::most_grid_rows);
+    *properties = {"Tilewise's executor on a CPU",
+                   size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE)),
+                   tilewise::usual_shared_bytes,
+                   tilewise::most_shared_bytes,
+                   int(tilewise::lanes_of_warp),
+                   threads,
+                   {threads, threads, int(tilewise::most_block_depth)},
+                   {int(tilewise::most_grid_columns), rows, rows},
+                   compute_capability[0],
+                   compute_capability[1],
+                   multiprocessors};
     return cudaSuccess;
 }
 

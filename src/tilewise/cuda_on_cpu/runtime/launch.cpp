@@ -14,7 +14,6 @@
 
 namespace tilewise {
 
-constexpr unsigned most_grid_rows = 65535, most_block_depth = 64;
 constexpr unsigned most_workers = 8;  // each reserves 128 MiB of addresses for stacks
 
 static std::mutex launch_lock;  // one launch at a time, as in one stream
@@ -75,7 +74,7 @@ static bool within_limits(const Launch& launch) {
         last_error = cudaErrorInvalidConfiguration;
         return false;
     }
-    if (!threads || !grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > most_grid_rows ||
+    if (!threads || !grid.x || !grid.y || !grid.z || grid.x > most_grid_columns || grid.y > most_grid_rows ||
         grid.z > most_grid_rows) {
         tell_launch("invalid_launch", at,
                     "%s: a grid of %u x %u x %u blocks of %llu threads; every size is at least 1, and y and z of the "

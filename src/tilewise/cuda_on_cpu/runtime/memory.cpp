@@ -8,9 +8,6 @@
 
 namespace tilewise {
 
-// An overrun must not land in the next allocation, or nobody would see it.
-constexpr size_t margin = 64 * 1024;
-
 static std::mutex allocations_lock;
 static std::map<const char*, Allocation> allocations;
 
@@ -32,8 +29,8 @@ Allocation* nearest_allocation(const char* address) {
     size_t least = SIZE_MAX;
     for (auto& [begin, allocation] : allocations) {
         size_t away = distance(address, begin, allocation.bytes);
-        // An index that is wrong by much was not meant for a variable.
-        if (away >= least || (!allocation.mapping && away >= margin)) continue;
+        // A wrong stride goes as far again as the memory is large. Variables lie close to each other.
+        if (away >= least || away >= max(margin, allocation.mapping ? allocation.bytes : 0)) continue;
         nearest = &allocation;
         least = away;
     }
@@ -118,9 +115,9 @@ extern "C" {
 void* tw_allocate(const char* name, size_t bytes, size_t offset) noexcept { return allocate(name, bytes, offset); }
 int tw_release(void* memory) noexcept { return release(memory); }
 
-cudaError_t tw_malloc(void** memory, size_t bytes) noexcept {
+cudaError_t tw_malloc(void** memory, size_t bytes, const char* name) noexcept {
     if (!memory) return cudaErrorInvalidValue;
-    *memory = bytes ? allocate("memory of cudaMalloc", bytes, 0) : nullptr;
+    *memory = bytes ? allocate(name, bytes, 0) : nullptr;
     if (!bytes) return cudaSuccess;
     if (!*memory) return cudaErrorMemoryAllocation;
     std::memset(*memory, 0xff, bytes);  // fresh memory holds no zeros on a GPU either

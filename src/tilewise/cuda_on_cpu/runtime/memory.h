@@ -18,7 +18,11 @@ struct Allocation {
 
 // -> the allocation that holds the address, or null
 Allocation* allocation_at(const char* address);
-// -> the allocation nearest to the address, or null when there is none
+// An overrun must not land in the next allocation, or nobody would see it. An access that lies farther from memory than
+// this was hardly meant for it.
+constexpr size_t margin = 64 * 1024;
+
+// -> the allocation nearest to the address, or null when none is near: within the margin, or its own size where larger
 Allocation* nearest_allocation(const char* address);
 
 // How far an address lies outside a range: 0 inside, 1 just past the end.

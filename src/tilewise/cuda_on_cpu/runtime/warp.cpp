@@ -110,8 +110,15 @@ void tw_meet(unsigned mask, void* argument, Combine combine, Order order, const 
 
 void tw_bad_source(unsigned lane, unsigned source, unsigned mask) noexcept {
     const Thread& reader = *current->block->lane_or_null(current->warp(), lane);
-    tell("wrong_mask", reader, reader.waits_at, "%s reads from lane %u, which is not in the mask 0x%08x",
-         reader.operation, source, mask);
+    unsigned lanes = unsigned(__builtin_popcount(existing_lanes(*current->block, current->warp())));
+    if (source < lanes)
+        tell("wrong_mask", reader, reader.waits_at, "%s reads from lane %u, which is not in the mask 0x%08x",
+             reader.operation, source, mask);
+    else
+        tell("wrong_mask", reader, reader.waits_at,
+             "%s with mask 0x%08x reads from lane %u, which does not exist: the block has %u lanes in this warp. What "
+             "is read is undefined; where nothing uses it, leave that lane out of the mask",
+             reader.operation, mask, source, lanes);
     abandon_block();
 }
 

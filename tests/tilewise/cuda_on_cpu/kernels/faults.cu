@@ -48,6 +48,12 @@ __global__ void source_outside_mask(float* x) {
     if (i < 16) x[i] = __shfl_sync(0x0000ffffu, float(i), 16);  // FAULT
 }
 
+// wrong_mask <<<1, 16>>>: a lane asks for the value of one that the block does not have.
+__global__ void source_beyond_the_block(float* x) {
+    int i = threadIdx.x;
+    x[i] = __shfl_down_sync(0xffffffffu, float(i), 16);  // FAULT
+}
+
 // wrong_mask <<<1, 32>>>: two halves of a warp shuffle at different lines, each with the mask of the whole.
 __global__ void shuffles_apart(float* x) {
     int i = threadIdx.x;
@@ -92,12 +98,25 @@ __global__ void vector_across_the_end(const float* x, float* y) {
     y[0] = v.x;
 }
 
+// out_of_bounds_global <<<1, 1>>>: an index that is wrong by far.
+__global__ void global_far_away(const float* x, float* y, long long i) {
+    y[0] = x[i];  // FAULT
+}
+
 // out_of_bounds_shared <<<1, 32, 128>>>
 __global__ void dynamic_shared_past_the_end(float* y) {
     TW_DYNAMIC_SHARED(float, s);
     s[threadIdx.x] = 1.0f;
     __syncthreads();
     y[threadIdx.x] = s[threadIdx.x + 1];  // FAULT
+}
+
+// out_of_bounds_shared <<<1, 32>>>: the launch forgot to ask for the dynamic shared memory.
+__global__ void dynamic_shared_forgotten(float* y) {
+    TW_DYNAMIC_SHARED(float, s);
+    s[threadIdx.x] = 1.0f;  // FAULT
+    __syncthreads();
+    y[threadIdx.x] = s[31 - threadIdx.x];
 }
 
 // out_of_bounds_shared <<<1, 32>>>, in a template and by one element: the array's type knows its end.

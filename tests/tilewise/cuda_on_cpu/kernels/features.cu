@@ -52,6 +52,30 @@ __global__ void warp_operations(int* y) {
     y[8 * 32 + lane] = value;
 }
 
+// A full mask where the last warp has fewer lanes: those that exist take part. y: 4 rows of a number a thread
+__global__ void partial_warp(unsigned* y) {
+    const unsigned all = 0xffffffffu;
+    int i = threadIdx.x, n = blockDim.x;
+    y[0 * n + i] = __ballot_sync(all, 1);
+    y[1 * n + i] = __shfl_sync(all, i, 3);
+    y[2 * n + i] = __shfl_xor_sync(all, i, 4);
+    y[3 * n + i] = __reduce_add_sync(all, i);
+}
+
+// y: 8 rows of 32
+__global__ void warp_reductions(int* y) {
+    const unsigned half_mask = threadIdx.x < 16 ? 0x0000ffffu : 0xffff0000u;
+    int lane = threadIdx.x, equal = -1;
+    y[0 * 32 + lane] = __reduce_add_sync(half_mask, -lane);
+    y[1 * 32 + lane] = __reduce_min_sync(half_mask, lane - 8);
+    y[2 * 32 + lane] = __reduce_max_sync(half_mask, lane - 8);
+    y[3 * 32 + lane] = __reduce_max_sync(half_mask, 0xfffffff0u + lane % 16) == 0xffffffffu;
+    y[4 * 32 + lane] = __match_all_sync(half_mask, lane / 16, &equal);
+    y[5 * 32 + lane] = equal;
+    y[6 * 32 + lane] = __match_all_sync(half_mask, lane < 31 ? 1.5 : 2.5, &equal);
+    y[7 * 32 + lane] = equal;
+}
+
 // y: 3 numbers of a block of 64
 __global__ void block_votes(int* y) {
     int count = __syncthreads_count(threadIdx.x % 2 == 0);
@@ -140,6 +164,33 @@ extern "C" int whole_program(const float* x, float* y, int n) {
     cudaFree(device_y);
     cudaError_t error = cudaDeviceSynchronize();
     return error != cudaSuccess ? int(error) : milliseconds >= 0.0f ? 0 : -1;
+}
+
+// y: 10 numbers that the device tells of itself
+extern "C" int properties(long long* y) {
+    cudaDeviceProp device;
+    if (cudaGetDeviceProperties(&device, 1) == cudaSuccess) return -1;
+    cudaError_t error = cudaGetDeviceProperties(&device, 0);
+    int told = 0;
+    cudaDeviceGetAttribute(&told, cudaDevAttrMultiProcessorCount, 0);
+    y[0] = device.warpSize, y[1] = device.maxThreadsPerBlock, y[2] = device.sharedMemPerBlock;
+    y[3] = device.multiProcessorCount - told, y[4] = device.major, y[5] = device.minor;
+    y[6] = device.maxThreadsDim[2], y[7] = device.maxGridSize[1], y[8] = std::strlen(device.name);
+    y[9] = device.totalGlobalMem >> 20;
+    return error;
+}
+
+// Memory that both sides reach by one pointer.
+__global__ void negate(const float* x, float* y) { y[threadIdx.x] = -x[threadIdx.x]; }
+extern "C" int shared_by_both(float* y, int n) {
+    float *host, *managed;
+    if (cudaMallocHost(&host, n * sizeof(float)) || cudaMallocManaged(&managed, n * sizeof(float)))
+        return cudaErrorMemoryAllocation;
+    for (int i = 0; i < n; ++i) host[i] = i;
+    TW_LAUNCH(negate, 1, n, 0, nullptr)(host, managed);
+    cudaError_t error = cudaDeviceSynchronize();
+    for (int i = 0; i < n; ++i) y[i] = managed[i];
+    return error || cudaFreeHost(host) || cudaFree(managed);
 }
 
 // y = what unwritten shared memory holds

@@ -29,6 +29,13 @@ enum cudaDeviceAttr {
     cudaDevAttrComputeCapabilityMinor = 76,
     cudaDevAttrMaxSharedMemoryPerBlockOptin = 97
 };
+// Of CUDA's, the fields that programs read.
+struct cudaDeviceProp {
+    char name[256];
+    size_t totalGlobalMem, sharedMemPerBlock, sharedMemPerBlockOptin;
+    int warpSize, maxThreadsPerBlock, maxThreadsDim[3], maxGridSize[3];
+    int major, minor, multiProcessorCount;
+};
 using cudaStream_t = struct CUstream_st*;
 using cudaEvent_t = struct CUevent_st {
     double milliseconds;
@@ -47,13 +54,14 @@ cudaError_t cudaGetDevice(int* device) noexcept;
 cudaError_t cudaSetDevice(int device) noexcept;
 cudaError_t cudaGetDeviceCount(int* count) noexcept;
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) noexcept;
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) noexcept;
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) noexcept;
 cudaError_t cudaStreamCreate(cudaStream_t* stream) noexcept;
 cudaError_t cudaStreamDestroy(cudaStream_t stream) noexcept;
 cudaError_t cudaEventDestroy(cudaEvent_t event) noexcept;
 cudaError_t cudaEventSynchronize(cudaEvent_t event) noexcept;
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) noexcept;
-cudaError_t tw_malloc(void** memory, size_t bytes) noexcept;
+cudaError_t tw_malloc(void** memory, size_t bytes, const char* name) noexcept;
 cudaError_t tw_event_create(cudaEvent_t* event) noexcept;
 cudaError_t tw_event_record(cudaEvent_t event) noexcept;
 cudaError_t tw_kernel_attribute(const void* kernel, cudaFuncAttribute attribute, int value) noexcept;
@@ -61,8 +69,18 @@ cudaError_t tw_kernel_attribute(const void* kernel, cudaFuncAttribute attribute,
 
 template <class T>
 cudaError_t cudaMalloc(T** memory, size_t bytes) {
-    return tw_malloc(reinterpret_cast<void**>(memory), bytes);
+    return tw_malloc(reinterpret_cast<void**>(memory), bytes, "memory of cudaMalloc");
 }
+constexpr unsigned cudaMemAttachGlobal = 1;
+template <class T>
+cudaError_t cudaMallocManaged(T** memory, size_t bytes, unsigned = cudaMemAttachGlobal) {
+    return tw_malloc(reinterpret_cast<void**>(memory), bytes, "memory of cudaMallocManaged");
+}
+template <class T>
+cudaError_t cudaMallocHost(T** memory, size_t bytes, unsigned = 0) {
+    return tw_malloc(reinterpret_cast<void**>(memory), bytes, "memory of cudaMallocHost");
+}
+inline cudaError_t cudaFreeHost(void* memory) { return cudaFree(memory); }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                                    cudaStream_t = nullptr) {
     return cudaMemcpy(to, from, bytes, kind);

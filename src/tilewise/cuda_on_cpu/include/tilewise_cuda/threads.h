@@ -27,7 +27,7 @@ void tw_pause() noexcept;
 #define blockIdx (tw_identity()->block)
 #define blockDim (tw_identity()->block_size)
 #define gridDim (tw_identity()->grid_size)
-#define warpSize 32
+constexpr int warpSize = 32;  // no macro: cudaDeviceProp has a field of this name
 
 #define TW_DYNAMIC_SHARED(type, name) type* name = reinterpret_cast<type*>(tw_identity()->dynamic_shared)
 

@@ -22,7 +22,7 @@ namespace tilewise {
 template <class T>
 struct Shuffle {
     T value, result;
-    unsigned source;
+    unsigned source, named;  // named: the mask as written, with lanes that the block does not have
     bool must_be_there;
 };
 
@@ -32,7 +32,8 @@ TW_UNCHECKED void shuffle_lanes(void* const* arguments, unsigned mask) {
         if (!(mask >> lane & 1)) continue;
         auto& mine = *static_cast<Shuffle<T>*>(arguments[lane]);
         bool there = mask >> mine.source & 1;
-        if (!there && mine.must_be_there) return tw_bad_source(lane, mine.source, mask);
+        if (!there && (mine.must_be_there || mine.named >> mine.source & 1))
+            return tw_bad_source(lane, mine.source, mine.named);
         // What CUDA leaves undefined is poison here: the ends of a chain of shuffles down may read it, and must not use
         // it.
         if (there)
@@ -45,7 +46,7 @@ TW_UNCHECKED void shuffle_lanes(void* const* arguments, unsigned mask) {
 template <class T>
 T shuffle(unsigned mask, T value, unsigned source, bool must_be_there, const char* operation, const char* file,
           int line) {
-    Shuffle<T> mine{value, value, source & 31, must_be_there};
+    Shuffle<T> mine{value, value, source & 31, mask, must_be_there};
     tw_meet(mask, &mine, shuffle_lanes<T>, Order::none, operation, file, line);
     return mine.result;
 }
@@ -72,6 +73,56 @@ TW_UNCHECKED inline void gather_equals(void* const* arguments, unsigned mask) {
             if ((mask >> other & 1) && static_cast<Vote*>(arguments[other])->value == mine.value)
                 mine.result |= 1u << other;
     }
+}
+
+TW_UNCHECKED inline void gather_same(void* const* arguments, unsigned mask) {
+    gather_equals(arguments, mask);
+    for (unsigned lane = 0; lane < 32; ++lane) {
+        if (!(mask >> lane & 1)) continue;
+        auto& mine = *static_cast<Vote*>(arguments[lane]);
+        mine.result = mine.result == mask ? mask : 0;
+    }
+}
+
+template <class T>
+unsigned long long bits_of(T value) {
+    static_assert(sizeof(T) <= 8, "lanes are matched by values of at most 8 bytes");
+    unsigned long long bits = 0;
+    std::memcpy(&bits, &value, sizeof(T));
+    return bits;
+}
+
+// Sums wrap round, as on a GPU.
+struct Sum {
+    unsigned operator()(unsigned a, unsigned b) const { return a + b; }
+};
+struct Least {
+    template <class T>
+    T operator()(T a, T b) const {
+        return a < b ? a : b;
+    }
+};
+struct Greatest {
+    template <class T>
+    T operator()(T a, T b) const {
+        return a < b ? b : a;
+    }
+};
+
+template <class T, class Fold>
+TW_UNCHECKED void fold_lanes(void* const* arguments, unsigned mask) {
+    unsigned first = unsigned(__builtin_ctz(mask));
+    T result = *static_cast<T*>(arguments[first]);
+    for (unsigned lane = first + 1; lane < 32; ++lane)
+        if (mask >> lane & 1) result = T(Fold()(result, *static_cast<T*>(arguments[lane])));
+    for (unsigned lane = first; lane < 32; ++lane)
+        if (mask >> lane & 1) *static_cast<T*>(arguments[lane]) = result;
+}
+
+template <class Fold, class T>
+T reduce(unsigned mask, T value, const char* operation, const char* file, int line) {
+    tw_meet(mask, &value, fold_lanes<T, Fold>, Order::none, operation, file, line);
+    return value;
 }
 
 inline unsigned vote(unsigned mask, unsigned long long value, Combine combine, const char* operation, const char* file,
@@ -124,11 +175,28 @@ inline int __all_sync(unsigned mask, int predicate, TW_HERE) {
 
 template <class T>
 unsigned __match_any_sync(unsigned mask, T value, TW_HERE) {
-    static_assert(sizeof(T) <= 8, "__match_any_sync compares values of at most 8 bytes");
-    unsigned long long bits = 0;
-    std::memcpy(&bits, &value, sizeof(T));
-    return tilewise::vote(mask, bits, tilewise::gather_equals, "__match_any_sync", file, line);
+    return tilewise::vote(mask, tilewise::bits_of(value), tilewise::gather_equals, "__match_any_sync", file, line);
 }
+template <class T>
+unsigned __match_all_sync(unsigned mask, T value, int* all_equal, TW_HERE) {
+    unsigned same =
+        tilewise::vote(mask, tilewise::bits_of(value), tilewise::gather_same, "__match_all_sync", file, line);
+    *all_equal = same != 0;
+    return same;
+}
+
+// For int and unsigned alone, as in CUDA.
+#define TW_REDUCE(name, Fold, type)                                              \
+    inline type name(unsigned mask, type value, TW_HERE) {                       \
+        return tilewise::reduce<tilewise::Fold>(mask, value, #name, file, line); \
+    }
+TW_REDUCE(__reduce_add_sync, Sum, int)
+TW_REDUCE(__reduce_add_sync, Sum, unsigned)
+TW_REDUCE(__reduce_min_sync, Least, int)
+TW_REDUCE(__reduce_min_sync, Least, unsigned)
+TW_REDUCE(__reduce_max_sync, Greatest, int)
+TW_REDUCE(__reduce_max_sync, Greatest, unsigned)
+#undef TW_REDUCE
 
 inline void __syncwarp(unsigned mask = 0xffffffffu, TW_HERE) {
     tw_meet(mask, nullptr, nullptr, tilewise::Order::memory, "__syncwarp", file, line);
