@@ -227,6 +227,13 @@ def _raised(outcome: Outcome, source: str) -> Text:
             en="The cell is not valid Python yet; the error below names the line.",
             zh="这个单元格还不是合法的 Python 代码；下面的错误信息指出了行号。",
         )
+    if outcome.error_type == "ModuleNotFoundError":
+        return Text(
+            en=f"`{name}` imports a library that is not there: an answer has PyTorch, NumPy and what comes with "
+            "Python, whatever else is installed. The error below names it.",
+            zh=f"`{name}` 导入了这里没有的库：答案只能使用 PyTorch、NumPy 和 Python 自带的库，"
+            "无论本机还装了什么。下面的错误信息指出了它的名字。",
+        )
     if outcome.error_type == "PermissionError":
         return Text(
             en=f"`{name}` raised PermissionError: it asked for something that is not allowed here, such as to start a "

@@ -8,8 +8,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from autograder.judge.worker import LIBRARIES
+
 PACKAGE = Path(__file__).resolve().parents[1]
-OURS = ("autograder", "tilewise", "tilewise_lab")
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache")
 
 
@@ -37,16 +38,19 @@ def view(course: Path) -> View:
     hidden = [str(course.absolute()), str(PACKAGE)]
     if (PACKAGE.parent / "course").is_dir():  # a checkout: solutions, notebooks and history lie beside the package
         hidden.append(str(PACKAGE.parent))
-    for folder in packages:
-        hidden += [str(path) for path in Path(folder).iterdir() if _is_ours(path.name)]
+    installed = list(dict.fromkeys([*packages, *_folders_of_libraries(sys.base_prefix)]))
+    hidden += installed
     shown = _outermost(needed)
     hidden = [path for path in hidden if _is_below(path, shown)]
-    shown += [path for path in needed if path not in shown and _is_below(path, hidden)]
+    shown += [path for path in needed if path not in (*shown, *installed) and _is_below(path, hidden)]
+    shown += [str(path) for folder in packages for path in sorted(Path(folder).iterdir()) if path.name in LIBRARIES]
     return View(tuple(shown), tuple(hidden), tuple(packages))
 
 
-def _is_ours(name: str) -> bool:
-    return name in OURS or name.startswith(("tilewise-", "_editable_impl_tilewise", "__editable__.tilewise"))
+def _folders_of_libraries(prefix: str) -> list[str]:
+    """Give where the libraries beside a Python are installed, by its own tools or by the system's packager."""
+    found = [path for local in ("", "local/") for path in Path(prefix).glob(f"{local}lib/python3*/*-packages")]
+    return [str(path) for path in found if path.is_dir() and not path.is_symlink()]
 
 
 def _outermost(paths: list[str]) -> list[str]:

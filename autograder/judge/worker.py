@@ -20,6 +20,7 @@ import io
 import json
 import math
 import os
+import pkgutil
 import resource
 import runpy
 import struct
@@ -27,6 +28,7 @@ import traceback
 import types
 import warnings
 
+import numpy
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -53,6 +55,16 @@ MOVING = frozenset(
     zeros zeros_like new_zeros zero zero_ ones ones_like new_ones full full_like new_full fill fill_
     copy copy_ clone contiguous to _to_copy detach detach_ alias _unsafe_view _reshape_copy
     cat stack pad constant_pad_nd
+    """.split()  # noqa: SIM905
+)
+
+# Of the installed libraries, all that an answer has: torch, NumPy, what these two load, and einops, which only moves
+# numbers. Whatever else is installed may hold an attention, or a way past the switches.
+LIBRARIES = frozenset(
+    """
+    torch torchgen torch.libs functorch numpy numpy.libs triton nvidia cuda
+    typing_extensions.py sympy mpmath networkx jinja2 markupsafe filelock fsspec setuptools _distutils_hack
+    einops
     """.split()  # noqa: SIM905
 )
 
@@ -164,20 +176,50 @@ class Answers:
         return module.__dict__
 
 
+class OwnLibraries:
+    """Finds, in one folder of what is installed, the libraries that an answer has.
+
+    Where the others' files are out of sight, this makes them missing in the usual way; elsewhere it is all there is.
+    """
+
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, target=None):
+        return self.finder.find_spec(name, target) if name in LIBRARIES or f"{name}.py" in LIBRARIES else None
+
+    def invalidate_caches(self):
+        self.finder.invalidate_caches()
+
+
 def keep_libraries_shut():
-    """Have Python refuse to open libraries and to look up C++ in them: there, nothing is switched off."""
+    """Have Python refuse to open libraries and to look up C++ in them: there, nothing is switched off.
+
+    A module in C opens what it likes and tells nobody (cffi's does), so of those only Python's, torch's and NumPy's
+    are loaded.
+    """
+    own = [folder for folder in sys.path if os.path.basename(folder) == "lib-dynload"]
+    trusted = tuple(os.path.join(os.path.realpath(folder), "") for folder in (*own, *torch.__path__, *numpy.__path__))
+    real_path, closed, of_symbols = os.path.realpath, CLOSED, ("ctypes.dlsym", "ctypes.dlsym/handle")
 
     def watch(event, arguments):
-        if (event == "ctypes.dlopen" and arguments[0] is not None) or (
-            event in ("ctypes.dlsym", "ctypes.dlsym/handle") and str(arguments[1]).startswith(CLOSED)
+        if event == "import":
+            if arguments[1] is not None and not real_path(arguments[1]).startswith(trusted):
+                # So libraries that can do without such a module do.
+                raise ImportError("opening libraries is not allowed here", name=arguments[0])
+        elif (event == "ctypes.dlopen" and arguments[0] is not None) or (
+            event in of_symbols and str(arguments[1]).startswith(closed)
         ):
             raise PermissionError(errno.EPERM, "opening libraries is not allowed here")
 
     sys.addaudithook(watch)
 
 
-def warm_up():
-    """Have torch do its first-time work, in the process that is forked from rather than in every fork."""
+def warm_up(packages):
+    """Have torch do its first-time work, in the process that is forked from rather than in every fork.
+
+    packages: the folders of `sys.path` where libraries are installed.
+    """
     torch.set_num_threads(1)
     # What `torch.empty` gives is NaN, so that a forgotten entry never happens to be right. The public function for it
     # imports torch's compiler, seconds of it.
@@ -186,6 +228,8 @@ def warm_up():
     with Meter():
         rows = torch.ones(2, 3)
         str((rows - rows.amax(dim=-1, keepdim=True)).exp().sum(dim=-1) @ rows[:, :2])
+    for folder in packages:
+        sys.path_importer_cache[folder] = OwnLibraries(pkgutil.get_importer(folder))
     keep_libraries_shut()
 
 
@@ -381,7 +425,7 @@ def _limit(limits, processes):
 
 
 if __name__ == "__main__":
-    warm_up()
+    warm_up(sys.argv[4:])
     syscalls = runpy.run_path(os.path.join(os.path.dirname(__file__), "filter.py"))
     syscalls["install"](syscalls["without_programs"]())  # the filter that is on already let this interpreter start
     serve(*(int(number) for number in sys.argv[1:4]))

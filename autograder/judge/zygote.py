@@ -13,6 +13,7 @@ supervisor, which shuts a second fork in and becomes the one that ends it:
 
 import ctypes
 import gc
+import importlib.machinery
 import importlib.util
 import json
 import os
@@ -49,12 +50,11 @@ def main():
     sys.dont_write_bytecode = True
     here = os.path.dirname(os.path.abspath(__file__))
     isolation, worker, syscalls, landlock = (load(here, n) for n in ("isolation", "worker", "filter", "landlock"))
-    worker.warm_up()
+    worker.warm_up(settings["packages"])
     settings["privileged"] = isolation.is_privileged()
     if settings["rung"] == "landlock":
         settings["reading"] = landlock.readable(settings["shown"], settings["hidden"])
-        # Has the importer list every folder of its path now: those with something hidden in them cannot be listed then.
-        importlib.util.find_spec("a_module_that_is_nowhere")
+        list_for_good()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors report to the judge; the kernel may reap them
     gc.collect()
     gc.freeze()  # a collection in a fork would write to, and so copy, every object's page
@@ -71,6 +71,19 @@ def main():
             Supervisor(isolation, worker, syscalls, landlock, settings, int(message), descriptors).run()
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def list_for_good():
+    """Have the importer list every folder of its path now, and never again, even where something changed in one.
+
+    Behind Landlock, those with something hidden in them cannot be listed.
+    """
+    importlib.util.find_spec("a_module_that_is_nowhere")
+    for folder in sys.path:
+        finder = sys.path_importer_cache.get(folder)
+        finder = getattr(finder, "finder", finder)
+        if isinstance(finder, importlib.machinery.FileFinder):
+            vars(finder)["_fill_cache"] = lambda: None
 
 
 def large_pages():

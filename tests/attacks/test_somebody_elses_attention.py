@@ -54,6 +54,15 @@ FOUND_IN_THE_TEXT = {
     "a layer of torch's": answer("return torch.nn.TransformerEncoderLayer(q.shape[1], 1)(q)"),
     "flash_attn": answer("from flash_attn import flash_attn_func\nreturn flash_attn_func(q, k, v)"),
     "xformers": answer("return xo.memory_efficient_attention(q, k, v)", "import xformers.ops as xo"),
+    "a library that the course is compared with": answer(
+        f"return F.apply{BATCHED[:-1]}, None, False, block_q, block_k)[0, 0]",
+        "from memory_efficient_attention_pytorch.flash_attention import FlashAttentionFunction as F",
+    ),
+    "torch's references": answer("return torch._refs.softmax(q @ k.T / q.shape[1] ** 0.5, 1) @ v"),
+    "torch's decompositions": answer(
+        "return table[torch.ops.aten._softmax.default](q @ k.T / q.shape[1] ** 0.5, 1, False) @ v",
+        "from torch._decomp import decomposition_table as table",
+    ),
     "the course's own library": answer("import tilewise.blockwise as b\nreturn b.blockwise_attention(q, k, v, 1, 1)"),
     "torch.compile": answer("return torch.compile(lambda: q)()"),
     "torch.compile under another name": answer("return c(lambda: q)()", "from torch import compile as c"),
@@ -157,6 +166,21 @@ BELOW_TORCH = answer(
     "return out[0, 0].contiguous()",
     "import ctypes",
 )
+NOT_THERE = {
+    "a library that the course is compared with": answer(
+        "module = importlib.import_module('memory_efficient_' + 'attention_pytorch.flash_attention')\n"
+        f"return module.FlashAttentionFunction.apply{BATCHED[:-1]}, None, False, block_q, block_k)[0, 0]",
+        "import importlib",
+    ),
+    "its file, read by hand": answer(
+        "path = next(glob.iglob(sys.path[-1] + '/memory_*/flash_attention.py'))\n"
+        f"return runpy.run_path(path)['FlashAttentionFunction'].apply{BATCHED[:-1]}, None, False, 9, 9)[0, 0]",
+        "import glob, runpy, sys",
+    ),
+    "torch's kernel, through cffi": answer(
+        f"ffi = cffi.FFI()\nreturn ffi.dlopen(torch.__path__[0] + '/lib/libtorch_cpu.so'){BATCHED}[0, 0]", "import cffi"
+    ),
+}
 NAIVE = (
     "s = q @ k.T / q.shape[1] ** 0.5\np = (s - s.amax(1, keepdim=True)).exp()\nreturn p / p.sum(1, keepdim=True) @ v"
 )
@@ -215,6 +239,12 @@ def test_torchs_kernel_is_not_called_past_torch(judge: Judge) -> None:
     verdict = graded(judge, BELOW_TORCH)
     assert (verdict.kind, verdict.points) == (Kind.RAISED, 0.0), verdict
     assert "PermissionError" in verdict.headline.en
+
+
+@pytest.mark.parametrize("source", NOT_THERE.values(), ids=NOT_THERE)
+def test_what_else_is_installed_is_not_there(judge: Judge, source: str) -> None:
+    verdict = graded(judge, source)
+    assert (verdict.kind, verdict.points) == (Kind.RAISED, 0.0), verdict
 
 
 @pytest.mark.parametrize("source", OVER_THE_BUDGET.values(), ids=OVER_THE_BUDGET)

@@ -148,6 +148,20 @@ def test_a_folder_that_holds_something_hidden_is_allowed_piece_by_piece(tmp_path
     assert len(allowed) == len(set(allowed))
 
 
+def test_a_change_beside_python_leaves_its_modules_to_be_found(confined: Judge) -> None:
+    """Its folder cannot be listed behind Landlock, where libraries are installed in it: those are hidden."""
+    folder = Path(os.__file__).parent
+    if not os.access(folder, os.W_OK):
+        pytest.skip("Python's folder is another user's")
+    assert ask(confined, TWICE).passed
+    before = folder.stat()
+    try:
+        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+        assert ask(confined, f"import decimal, xml.dom.minidom\n{TWICE}").passed
+    finally:
+        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 def test_honest_answers_pass_and_wrong_ones_are_named(confined: Judge) -> None:
     assert ask(confined, TWICE).passed
     wrong = ask(confined, "def twice(x, shift):\n    return x * x + shift\n")

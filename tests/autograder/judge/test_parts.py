@@ -160,7 +160,9 @@ def test_a_checkout_below_a_shown_folder_is_covered_and_its_environment_shown_ag
     assert order.index(str(tmp_path / "usr")) < order.index(str(checkout)) < order.index(str(checkout / ".venv"))
     assert str(checkout) in seen.hidden
     assert str(checkout / ".venv") in seen.shown
-    assert str(packages / "tilewise-1.dist-info") in seen.hidden
+    assert order.index(str(checkout / ".venv")) < order.index(str(packages)) < order.index(str(packages / "torch"))
+    assert str(packages) in seen.hidden
+    assert not any(Path(path).name == "tilewise-1.dist-info" for path in seen.shown)
 
 
 @given(st.lists(st.binary(max_size=60_000), max_size=6))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import errno
+import importlib.metadata
+import importlib.util
 import os
 import platform
+import re
 from pathlib import Path
 
+import numpy
 import pytest
+import torch
 
 from autograder.judge import filter as syscalls
 from autograder.judge.verdict import Kind
+from autograder.judge.worker import LIBRARIES
 
 from .conftest import ask
 from .test_hostile import RIGHT, answer
@@ -103,15 +110,74 @@ def test_no_library_is_opened_by_hand(judges, way: str) -> None:
     assert "opening libraries is not allowed here" in verdict.error
 
 
-def test_no_code_is_loaded_from_where_an_answer_may_write(judges) -> None:
+LOADED = {
+    "as a module": "importlib.util.module_from_spec(importlib.util.spec_from_file_location('_json', place))",
+    "into memory": "mmap.mmap(os.open(place, os.O_RDONLY), 4096, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC)",
+}
+
+
+@pytest.mark.parametrize("way", LOADED)
+def test_no_code_is_loaded_from_where_an_answer_may_write(judges, way: str) -> None:
     look = (
-        "import _json, importlib.util\nwith open(_json.__file__, 'rb') as file: code = file.read()\n"
-        "with open('/tmp/_json.so', 'wb') as file: file.write(code)\n"
-        "importlib.util.module_from_spec(importlib.util.spec_from_file_location('_json', '/tmp/_json.so'))"
+        "place = '/tmp/_json.so'\nwith open(_json.__file__, 'rb') as file: code = file.read()\n"
+        f"with open(place, 'wb') as file: file.write(code)\n{LOADED[way]}"
     )
-    verdict = ask(judges("namespaces"), answer(look))
+    verdict = ask(judges("namespaces"), answer(look, "import _json, importlib.util, mmap, os\n"))
     assert (verdict.kind, verdict.points) == (Kind.RAISED, 0.0)
-    assert "failed to map" in verdict.error
+    assert "not allowed here" in verdict.headline.en + verdict.error
+
+
+@pytest.mark.parametrize("rung", ["namespaces", "landlock", "child"])
+def test_no_module_in_c_is_loaded_but_pythons_own_torchs_and_numpys(judges, rung: str) -> None:
+    """Such a module opens libraries itself, and Python does not hear of it: cffi's does."""
+    backend = importlib.util.find_spec("_cffi_backend")
+    assert backend, "the attack needs it installed"
+    look = f"module_from_spec(spec_from_file_location('numpy.random.cffi', {backend.origin!r}))"
+    verdict = ask(judges(rung), answer(look, "from importlib.util import *\n"))
+    assert (verdict.kind, verdict.points) == (Kind.RAISED, 0.0)
+    assert "ImportError: opening libraries is not allowed here" in verdict.error
+
+
+@pytest.mark.parametrize("rung", ["namespaces", "landlock", "bubblewrap", "child"])
+@pytest.mark.parametrize("library", ["cffi", "_cffi_backend", "memory_efficient_attention_pytorch"])
+def test_libraries_that_are_installed_but_not_the_courses_are_not_there(judges, library: str, rung: str) -> None:
+    assert importlib.util.find_spec(library), "the attack needs it installed"
+    verdict = ask(judges(rung), answer(f"__import__({library[:3]!r} + {library[3:]!r})"))
+    assert (verdict.kind, verdict.points) == (Kind.RAISED, 0.0)
+    assert f"ModuleNotFoundError: No module named '{library}'" in verdict.error
+    assert "PyTorch, NumPy" in verdict.headline.en
+    assert "NumPy" in verdict.headline.zh
+
+
+@pytest.mark.parametrize("rung", ["namespaces", "landlock", "bubblewrap"])
+def test_of_all_that_is_installed_only_what_the_course_needs_can_be_read(judges, rung: str) -> None:
+    """Asks for the files and not for the modules, for a module can be read by hand."""
+    (packages,) = {str(Path(module.__file__).parents[1]) for module in (torch, numpy)}
+    installed = [path for path in Path(packages).iterdir() if path.suffix in (".so", ".py") or path.is_dir()]
+    files = [file for path in installed for file in (sorted(path.glob("*.py"))[:1] if path.is_dir() else [path])]
+    look = (
+        "def read(path):\n    try:\n        return bool(open(path, 'rb').read(1))\n"
+        "    except OSError:\n        return False\n"
+        f"print([path for path in {[str(file) for file in files]!r} if read(path)])\nreturn {RIGHT}"
+    )
+    verdict = ask(judges(rung), answer(look))
+    assert verdict.passed, verdict
+    seen = {Path(path).relative_to(packages).parts[0] for path in ast.literal_eval(verdict.printed.splitlines()[0])}
+    assert {"torch", "numpy"} <= seen <= LIBRARIES
+
+
+def test_all_that_torch_asks_for_is_among_what_an_answer_has() -> None:
+    needed = {re.split(r"[^\w-]", text)[0] for text in importlib.metadata.requires("torch") if "extra ==" not in text}
+    names = {name.replace("-", "_") for name in needed if importlib.util.find_spec(name.replace("-", "_"))}
+    assert "sympy" in names
+    assert names <= {name.removesuffix(".py") for name in LIBRARIES}
+
+
+def test_what_torch_loads_only_where_it_is_used_is_found(judges) -> None:
+    """The last one builds with setuptools; a learner who times things takes it along."""
+    look = "import torch.fx.experimental.symbolic_shapes, torch.func, torch.testing, torch.utils.benchmark"
+    verdict = ask(judges("namespaces"), answer(f"{look}\nreturn {RIGHT}"))
+    assert verdict.passed, verdict
 
 
 def test_libraries_that_ask_a_program_first_find_their_way_without(judges) -> None:
