@@ -37,6 +37,11 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         dtype: torch.dtype | None = None,
         backend: str = "auto",
     ) -> None:
+        for name, size in {"embed_dim": embed_dim, "num_heads": num_heads}.items():
+            checks.whole(name, size)
+        for name, width in {"kdim": kdim, "vdim": vdim}.items():
+            if width is not None:
+                checks.whole(name, width, " or None")
         checks.dropout_share("dropout", dropout)
         if min(embed_dim, num_heads) < 1 or embed_dim % num_heads:
             raise ValueError(f"embed_dim must be a multiple of num_heads, got {embed_dim} and {num_heads}")
@@ -125,9 +130,15 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         batch = 0 if self.batch_first else 1
         if key.shape[:-1] != value.shape[:-1] or (query.ndim == 3 and query.shape[batch] != key.shape[batch]):
             shapes = ", ".join(str(tuple(x.shape)) for x in (query, key, value))
+            if key.shape[:-1] != value.shape[:-1]:
+                remedy = "did you slice or pad only one of key and value?"
+            elif query.shape[1 - batch] == key.shape[1 - batch]:
+                remedy = f"should it be {not self.batch_first}?"
+            else:
+                remedy = "did you slice or repeat only some of them?"
             raise ValueError(
                 "key and value need one length, and all three one batch size, got query, key, value of shape"
-                f" {shapes} with batch_first={self.batch_first}; should it be {not self.batch_first}?"
+                f" {shapes} with batch_first={self.batch_first}; {remedy}"
             )
 
     def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
