@@ -138,7 +138,13 @@ def test_a_published_checkpoint_has_the_names_of_these_parameters() -> None:
             ValueError,
             r"mask must be \(B, M\) = \(3, 13\).*mask\[None, None\]",
         ),
-        (lambda x: FlashAttention(DIM, heads=0), ValueError, "at least 1, got 20, 0 and 64"),
+        (lambda x: FlashAttention(DIM, heads=0), ValueError, "at least 1, got 20, 0, 64 and 20"),
+        (
+            lambda x: FlashAttention(DIM, context_dim=0),
+            ValueError,
+            "context_dim must be at least 1, got 20, 8, 64 and 0",
+        ),
+        (lambda x: FlashAttention(DIM, context_dim=2.5), TypeError, "context_dim must be a whole number, got 2.5"),
         (lambda x: FlashAttention(DIM, backend="fast"), ValueError, "backend must be 'auto' or one of"),
         (
             lambda x: FlashAttention(DIM, dropout=1.5),

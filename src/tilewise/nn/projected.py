@@ -37,12 +37,15 @@ class StandardAttention(torch.nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        for name, size in {"dim": dim, "heads": heads, "dim_head": dim_head}.items():
+        context_dim = dim if context_dim is None else context_dim
+        sizes = {"dim": dim, "heads": heads, "dim_head": dim_head, "context_dim": context_dim}
+        for name, size in sizes.items():
             checks.whole(name, size)
         checks.dropout_share("dropout", dropout)
-        if min(dim, heads, dim_head) < 1:
-            raise ValueError(f"dim, heads and dim_head must be at least 1, got {dim}, {heads} and {dim_head}")
-        self.dim, self.context_dim = dim, dim if context_dim is None else context_dim
+        if min(sizes.values()) < 1:
+            came = f"{dim}, {heads}, {dim_head} and {context_dim}"
+            raise ValueError(f"dim, heads, dim_head and context_dim must be at least 1, got {came}")
+        self.dim, self.context_dim = dim, context_dim
         self.heads, self.causal, self.dropout = heads, causal, dropout
         inner = heads * dim_head
         self.to_q = torch.nn.Linear(dim, inner, bias=bias, device=device, dtype=dtype)
