@@ -22,18 +22,19 @@ def dense(name: str, x: Any, unless_nested: str = "pad it, and hide the padding 
         raise TypeError(f"{name} must be a dense tensor, got {x.layout}; give {name}.to_dense()")
 
 
-def number(name: str, value: Any, expected: str, fits: Callable[[float], bool]) -> None:
+def number(name: str, value: Any, expected: str, fits: Callable[[float], bool], remedy: str = "") -> None:
     """Raise unless value is a finite number that fits. A tensor is none: it might want a gradient, and gets none."""
     if not isinstance(value, Real) or isinstance(value, bool):
-        remedy = f"; give {name}.item() where no gradient is wanted" if isinstance(value, Tensor) else ""
+        remedy = f"; give {name}.item() where no gradient is wanted" if isinstance(value, Tensor) else remedy
         raise TypeError(f"{name} must be a finite number {expected}, got {type(value).__name__}{remedy}")
     if not (math.isfinite(value) and fits(float(value))):
-        raise ValueError(f"{name} must be a finite number {expected}, got {value}")
+        raise ValueError(f"{name} must be a finite number {expected}, got {value}{remedy}")
 
 
 def dropout_share(name: str, value: Any) -> None:
     """Raise unless value is a share that dropout can set to 0."""
-    number(name, value, "in [0, 1)", lambda share: 0 <= share < 1)
+    remedy = "; it is a share of the weights: 0.1 drops one in ten, 0 drops none"
+    number(name, value, "in [0, 1)", lambda share: 0 <= share < 1, remedy)
 
 
 def is_whole(value: Any) -> bool:

@@ -132,10 +132,10 @@ class KVCache:
                 " make the cache with dtype=, or convert what is appended"
             )
         if x.device != buffer.device:
-            raise ValueError(
-                f"{name} must lie on the device of the cache, {buffer.device}, got {x.device};"
-                " make the cache with device=, or move what is appended"
-            )
+            remedy = "make the cache with device=, or move what is appended"
+            if x.is_meta:
+                remedy = "what is appended holds no numbers there, make it on that of the cache"
+            raise ValueError(f"{name} must lie on the device of the cache, {buffer.device}, got {x.device}; {remedy}")
         if x.requires_grad and torch.is_grad_enabled():
             raise ValueError(f"{name} requires grad, but gets none here: work under torch.no_grad(), or detach it")
 

@@ -125,7 +125,7 @@ def make_spec(
         right=right,
         mask=None if mask is None else _checked_mask(mask, q, k),
         softcap=None if softcap is None else float(softcap),
-        alibi_slopes=None if alibi_slopes is None else _checked_slopes(alibi_slopes, q),
+        alibi_slopes=None if alibi_slopes is None else _checked_slopes(alibi_slopes, q, k),
         dropout_p=float(dropout_p),
     )
 
@@ -142,6 +142,8 @@ def _check_tensors(q: Tensor, k: Tensor, v: Tensor) -> None:
     if q.dtype not in DTYPES or not q.dtype == k.dtype == v.dtype:
         supported = ", ".join(str(d).removeprefix("torch.") for d in DTYPES)
         remedy = "convert k and v with .to(q.dtype)" if q.dtype in DTYPES else "convert all three with .float()"
+        if any(x.is_complex() for x in named.values()):
+            remedy = "of a complex x, give both parts as features, torch.view_as_real(x).flatten(-2), or x.real alone"
         raise TypeError(f"q, k and v need one dtype of {supported}, got {q.dtype}, {k.dtype} and {v.dtype}; {remedy}")
     if not q.device == k.device == v.device:
         came = f"{q.device}, {k.device} and {v.device}"
@@ -204,8 +206,7 @@ def _checked_mask(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
         raise ValueError(
             f"mask must broadcast to (B, H, N_q, N_k) = {full}, got {tuple(mask.shape)}; {_way_out(mask, q, k)}"
         )
-    if mask.device != q.device:
-        raise ValueError(f"mask must lie on the device of q, {q.device}, got {mask.device}; give mask.to(q.device)")
+    _check_device("mask", mask, q)
     return mask.reshape(padded).resolve_neg()
 
 
@@ -219,29 +220,49 @@ def _way_out(mask: Tensor, q: Tensor, k: Tensor) -> str:
         return "give one that all heads share as mask[:, None]"
     if shape == (batch * heads, n_q, n_k):
         return "give mask.unflatten(0, (B, H))"
-    if shape[-2:] == (n_k, n_q):
+    if n_q != n_k and mask.ndim <= 4 and shape[-2:] == (n_k, n_q):
         return "queries come before keys: give mask.mT"
     if shape[1:] == (h_kv, n_q, n_k) and h_kv != heads:
         return "give one for the heads of k as mask.repeat_interleave(H // H_kv, dim=1)"
     return "give at most four dimensions, each of them, counted from the last, 1 or the one that stands there"
 
 
-def _checked_slopes(slopes: Tensor, q: Tensor) -> Tensor:
+def _checked_slopes(slopes: Tensor, q: Tensor, k: Tensor) -> Tensor:
     batch, heads = q.shape[:2]
-    if not isinstance(slopes, Tensor) or tuple(slopes.shape) not in ((heads,), (1, heads), (batch, heads)):
-        came = tuple(slopes.shape) if isinstance(slopes, Tensor) else type(slopes).__name__
+    checks.dense("alibi_slopes", slopes, "give one slope for each head of q")
+    if tuple(slopes.shape) not in ((heads,), (1, heads), (batch, heads)):
         raise ValueError(
-            f"alibi_slopes must be a tensor of shape (H,) = ({heads},) or (B, H) = {batch, heads}, got {came}"
+            f"alibi_slopes must have the shape (H,) = ({heads},) or (B, H) = {batch, heads}, got {tuple(slopes.shape)};"
+            f" {_slopes_way_out(slopes, q, k)}"
         )
     if not slopes.dtype.is_floating_point:
-        raise TypeError(f"alibi_slopes must be floating, got {slopes.dtype}; did you mean alibi_slopes.float()?")
+        remedy = "give alibi_slopes.real" if slopes.is_complex() else "did you mean alibi_slopes.float()?"
+        raise TypeError(f"alibi_slopes must be floating, got {slopes.dtype}; {remedy}")
     if slopes.requires_grad:
         raise ValueError(
             "alibi_slopes requires grad, but gets none here: pass alibi_slopes.detach(), or an additive mask"
         )
-    if slopes.device != q.device:
-        raise ValueError(
-            f"alibi_slopes must lie on the device of q, {q.device}, got {slopes.device}; give alibi_slopes.to(q.device)"
-        )
+    _check_device("alibi_slopes", slopes, q)
     # A copy: autograd watches over what it saves, q, k, v and the mask, and not over what stands in a Spec.
     return slopes.reshape(-1, heads).to(sum_dtype(q.dtype), copy=True)
+
+
+def _slopes_way_out(slopes: Tensor, q: Tensor, k: Tensor) -> str:
+    """Say how slopes of the wrong shape may have been meant."""
+    (batch, heads), h_kv = q.shape[:2], k.shape[1]
+    shape = tuple(slopes.shape)
+    if shape == (heads, 1, 1) or shape in ((1, heads, 1, 1), (batch, heads, 1, 1)):
+        return "give alibi_slopes[..., 0, 0]"
+    if shape == (batch * heads,):
+        return "give alibi_slopes.unflatten(0, (B, H))"
+    if shape in ((h_kv,), (1, h_kv), (batch, h_kv)) and h_kv:
+        return "give one for the heads of k as alibi_slopes.repeat_interleave(H // H_kv, dim=-1)"
+    if shape in ((), (1,)):
+        return "to give all heads one slope, give alibi_slopes.expand(H)"
+    return "give one slope for each head of q"
+
+
+def _check_device(name: str, x: Tensor, q: Tensor) -> None:
+    if x.device != q.device:
+        remedy = "it holds no numbers there, make it on that of q" if x.is_meta else f"give {name}.to(q.device)"
+        raise ValueError(f"{name} must lie on the device of q, {q.device}, got {x.device}; {remedy}")

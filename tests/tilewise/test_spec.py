@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 
 import tilewise
 from tests.tilewise.answers import Problem, by_attention, wrong_parts
@@ -19,6 +20,8 @@ B, H, H_KV, N_Q, N_K, D, D_V = 2, 4, 2, 5, 7, 8, 6
 GOOD = AttentionCase("good", batch=B, heads=H, h_kv=H_KV, n_q=N_Q, n_k=N_K, d=D, d_v=D_V)
 Q, K, V = GOOD.draw()
 ZEROS = torch.zeros(N_Q, N_K)
+with FakeTensorMode():
+    ELSEWHERE = {shape: torch.zeros(shape, device="cuda") for shape in ((N_Q, N_K), (H,))}  # the GPU need not be there
 
 
 class Ours(float):
@@ -33,7 +36,8 @@ BAD: list[tuple[str, dict[str, Any], type[Exception], list[str]]] = [
     ("one dimension more", {"k": K[None]}, ValueError, ["k must have the shape (B, H, N, D)", "got (1, 2, 2, 7, 8)"]),
     ("integers", {"q": Q.int()}, TypeError, ["q, k and v", "float64, float32, float16, bfloat16", ".float()"]),
     ("two dtypes", {"k": K.half()}, TypeError, ["one dtype", "torch.float32, torch.float16", ".to(q.dtype)"]),
-    ("complex numbers", {"v": V * 1j}, TypeError, ["q, k and v", "one dtype", "torch.complex64"]),
+    ("complex values", {"v": V * 1j}, TypeError, ["q, k and v", "one dtype", "torch.complex64", "view_as_real(x)"]),
+    ("complex numbers", {"q": Q * 1j, "k": K * 1j, "v": V * 1j}, TypeError, ["one dtype", "view_as_real(x).flatten(-"]),
     ("no numbers", {"q": Q.to("meta")}, ValueError, ["q must hold numbers", "meta", "give one on a CPU or a GPU"]),
     ("sparse", {"v": V.to_sparse()}, TypeError, ["v must be a dense tensor", "got torch.sparse_coo", "v.to_dense()"]),
     (
@@ -82,12 +86,25 @@ BAD: list[tuple[str, dict[str, Any], type[Exception], list[str]]] = [
     ("a mask of a batch", {"mask": ZEROS.expand(2, 5, 7)}, ValueError, ["got (2, 5, 7)", "mask[:, None]"]),
     ("torch's mask of heads", {"mask": ZEROS.expand(8, 5, 7)}, ValueError, ["got (8, 5, 7)", "unflatten(0, (B, H))"]),
     ("keys before queries", {"mask": ZEROS.mT}, ValueError, ["got (7, 5)", "queries come before keys", "mask.mT"]),
+    (
+        "a mask for another batch, as many queries as keys",
+        {"q": K.repeat(1, 2, 1, 1), "mask": torch.zeros(3, 1, N_K, N_K)},
+        ValueError,
+        ["(2, 4, 7, 7), got (3, 1, 7, 7); give at most four dimensions, each of them"],
+    ),
+    ("a mask too deep, keys first", {"mask": ZEROS.mT[None, None, None]}, ValueError, ["; give at most four dim"]),
     ("a padding mask", {"mask": torch.ones(2, 7) > 0}, ValueError, ["got (2, 7)", "mask[:, None, None, :]"]),
     (
-        "a mask elsewhere",
+        "a mask without numbers",
         {"mask": ZEROS.to("meta")},
         ValueError,
-        ["mask must lie on the device of q", "got meta", "mask.to(q.device)"],
+        ["mask must lie on the device of q, cpu, got meta; it holds no numbers there, make it on that of q"],
+    ),
+    (
+        "a mask elsewhere",
+        {"mask": ELSEWHERE[N_Q, N_K]},
+        ValueError,
+        ["device of q, cpu, got cuda:0; give mask.to(q.device)"],
     ),
     ("scale as text", {"scale": "1"}, TypeError, ["scale must be a finite number or None", "got str"]),
     ("scale as a flag", {"scale": True}, TypeError, ["scale must be a finite number or None", "got bool"]),
@@ -96,18 +113,44 @@ BAD: list[tuple[str, dict[str, Any], type[Exception], list[str]]] = [
     ("softcap 0", {"softcap": 0}, ValueError, ["softcap must be a finite number above 0, or None", "got 0"]),
     ("softcap infinite", {"softcap": math.inf}, ValueError, ["softcap must be a finite number", "got inf"]),
     ("softcap a tensor", {"softcap": torch.ones(())}, TypeError, ["softcap must be", "give softcap.item()"]),
-    ("dropout of all", {"dropout_p": 1.0}, ValueError, ["dropout_p must be a finite number in [0, 1)", "got 1.0"]),
+    (
+        "dropout of all",
+        {"dropout_p": 1.0},
+        ValueError,
+        ["dropout_p must be a finite number in [0, 1)", "got 1.0; it is a share", "0.1"],
+    ),
     ("dropout below 0", {"dropout_p": -0.1}, ValueError, ["dropout_p must be a finite number in [0, 1)", "got -0.1"]),
-    ("dropout None", {"dropout_p": None}, TypeError, ["dropout_p must be a finite number in [0, 1)", "NoneType"]),
+    (
+        "dropout None",
+        {"dropout_p": None},
+        TypeError,
+        ["dropout_p must be a finite number in [0, 1)", "NoneType; it is a share"],
+    ),
     ("a seed", {"generator": 3}, TypeError, ["generator must be a torch.Generator or None", "got int", "manual_seed"]),
     ("half a key", {"window": 2.5}, ValueError, ["window must be None, a whole number", "(left, right)", "got 2.5"]),
     ("a window of -1", {"window": (-1, 0)}, ValueError, ["window must be", "no bound is None, not -1", "got (-1, 0)"]),
     ("three sides", {"window": (1, 2, 3)}, ValueError, ["window must be", "(left, right)", "got (1, 2, 3)"]),
     ("a window flag", {"window": True}, ValueError, ["window must be", "whole number", "got True"]),
-    ("slopes in a list", {"alibi_slopes": [1.0]}, ValueError, ["alibi_slopes must be a tensor of shape", "got list"]),
-    ("slopes of key heads", {"alibi_slopes": torch.ones(2)}, ValueError, ["(H,) = (4,) or (B, H) = (2, 4)", "(2,)"]),
+    (
+        "slopes in a list",
+        {"alibi_slopes": [1.0]},
+        TypeError,
+        ["alibi_slopes must be a torch.Tensor", "as_tensor(alibi"],
+    ),
+    (
+        "slopes of key heads",
+        {"alibi_slopes": torch.ones(2)},
+        ValueError,
+        ["(H,) = (4,) or (B, H) = (2, 4)", "(2,)", "alibi_slopes.repeat_interleave(H // H_kv, dim=-1)"],
+    ),
+    ("slopes to broadcast", {"alibi_slopes": torch.ones(1, 4, 1, 1)}, ValueError, ["give alibi_slopes[..., 0, 0]"]),
+    ("slopes in a row", {"alibi_slopes": torch.ones(8)}, ValueError, ["alibi_slopes.unflatten(0, (B, H))"]),
+    ("one slope", {"alibi_slopes": torch.ones(())}, ValueError, ["got (); to give all", "alibi_slopes.expand(H)"]),
+    ("slopes too many", {"alibi_slopes": torch.ones(5)}, ValueError, ["got (5,); give one slope for each head of q"]),
     ("whole slopes", {"alibi_slopes": torch.ones(4).int()}, TypeError, ["alibi_slopes must be floating", ".float()?"]),
-    ("slopes elsewhere", {"alibi_slopes": torch.ones(4, device="meta")}, ValueError, ["device of q", ".to(q.device)"]),
+    ("complex slopes", {"alibi_slopes": torch.ones(4) * 1j}, TypeError, ["complex64; give alibi_slopes.real"]),
+    ("slopes without numbers", {"alibi_slopes": torch.ones(4, device="meta")}, ValueError, ["got meta; it holds no n"]),
+    ("slopes elsewhere", {"alibi_slopes": ELSEWHERE[(H,)]}, ValueError, ["cuda:0; give alibi_slopes.to(q.device)"]),
     (
         "learned slopes",
         {"alibi_slopes": torch.ones(4, requires_grad=True)},
