@@ -69,10 +69,11 @@ def test_reductions_and_matches_of_all_lanes(kernels: Kernels, checked: bool) ->
 
 @BUILDS
 def test_a_full_mask_means_the_lanes_that_exist(kernels: Kernels, checked: bool) -> None:
-    y = torch.zeros(4, 8, dtype=torch.int32)
+    y = torch.zeros(5, 8, dtype=torch.int32)
     kernels("features", checked=checked).launch("partial_warp", grid=1, block=8, args=(y,))
     lane = torch.arange(8)
-    expected = [torch.full((8,), 0xFF), torch.full((8,), 3), lane ^ 4, torch.full((8,), 28)]
+    first_alone = torch.where(lane == 0, 28, 0)
+    expected = [torch.full((8,), 0xFF), torch.full((8,), 3), lane ^ 4, torch.full((8,), 28), first_alone]
     assert torch.equal(y.long(), torch.stack(expected))
 
 

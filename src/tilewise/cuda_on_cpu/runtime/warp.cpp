@@ -116,8 +116,7 @@ void tw_bad_source(unsigned lane, unsigned source, unsigned mask) noexcept {
              reader.operation, source, mask);
     else
         tell("wrong_mask", reader, reader.waits_at,
-             "%s with mask 0x%08x reads from lane %u, which does not exist: the block has %u lanes in this warp. What "
-             "is read is undefined; where nothing uses it, leave that lane out of the mask",
+             "%s with mask 0x%08x reads from lane %u, which does not exist: the block has %u lanes in this warp",
              reader.operation, mask, source, lanes);
     abandon_block();
 }

@@ -51,7 +51,7 @@ __global__ void source_outside_mask(float* x) {
 // wrong_mask <<<1, 16>>>: a lane asks for the value of one that the block does not have.
 __global__ void source_beyond_the_block(float* x) {
     int i = threadIdx.x;
-    x[i] = __shfl_down_sync(0xffffffffu, float(i), 16);  // FAULT
+    x[i] = __shfl_sync(0xffffffffu, float(i), 16);  // FAULT
 }
 
 // wrong_mask <<<1, 32>>>: two halves of a warp shuffle at different lines, each with the mask of the whole.

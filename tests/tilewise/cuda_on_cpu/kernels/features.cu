@@ -52,7 +52,7 @@ __global__ void warp_operations(int* y) {
     y[8 * 32 + lane] = value;
 }
 
-// A full mask where the last warp has fewer lanes: those that exist take part. y: 4 rows of a number a thread
+// A full mask where the last warp has fewer lanes: those that exist take part. y: 5 rows of a number a thread
 __global__ void partial_warp(unsigned* y) {
     const unsigned all = 0xffffffffu;
     int i = threadIdx.x, n = blockDim.x;
@@ -60,6 +60,9 @@ __global__ void partial_warp(unsigned* y) {
     y[1 * n + i] = __shfl_sync(all, i, 3);
     y[2 * n + i] = __shfl_xor_sync(all, i, 4);
     y[3 * n + i] = __reduce_add_sync(all, i);
+    unsigned sum = i;
+    for (int step = n / 2; step > 0; step /= 2) sum += __shfl_down_sync(all, sum, step);  // reads past the last lane
+    y[4 * n + i] = i == 0 ? sum : 0;
 }
 
 // y: 8 rows of 32

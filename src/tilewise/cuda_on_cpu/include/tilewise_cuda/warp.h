@@ -32,8 +32,7 @@ TW_UNCHECKED void shuffle_lanes(void* const* arguments, unsigned mask) {
         if (!(mask >> lane & 1)) continue;
         auto& mine = *static_cast<Shuffle<T>*>(arguments[lane]);
         bool there = mask >> mine.source & 1;
-        if (!there && (mine.must_be_there || mine.named >> mine.source & 1))
-            return tw_bad_source(lane, mine.source, mine.named);
+        if (!there && mine.must_be_there) return tw_bad_source(lane, mine.source, mine.named);
         // What CUDA leaves undefined is poison here: the ends of a chain of shuffles down may read it, and must not use
         // it.
         if (there)
