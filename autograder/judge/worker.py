@@ -72,6 +72,9 @@ LIBRARIES = frozenset(
 # How the names of C++ begin, and of what finds others.
 CLOSED = ("_Z", "dl")
 called_all_the_same: set[str] = set()
+# Where torch does in Python what an operator does: the name, with the dictionary and the key under which it is.
+references: list[tuple[str, dict, object]] = []
+names_of_references: list[str] = []
 
 
 class Refused(Exception):
@@ -228,6 +231,7 @@ def warm_up(packages):
     with Meter():
         rows = torch.ones(2, 3)
         str((rows - rows.amax(dim=-1, keepdim=True)).exp().sum(dim=-1) @ rows[:, :2])
+    _find_references()
     for folder in packages:
         sys.path_importer_cache[folder] = OwnLibraries(pkgutil.get_importer(folder))
     keep_libraries_shut()
@@ -241,6 +245,7 @@ def serve(channel_descriptor, output_descriptor, processes=64):
     channel.send({"ready": True, "buffers": []})
     job, texts = channel.receive()
     _switch_off(job["limits"]["switched_off"])
+    _switch_off_references(job["limits"]["switched_off"])
     _limit(job["limits"], processes)
     sources = [bytes(text.tolist()).decode() for text in texts]
     earlier = len(sources) - job["given"]
@@ -273,6 +278,32 @@ def _switch_off(operators):
     for library in libraries.values():
         # Who takes one back has all its operators again. No name leads to it from here on, and it never ends.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+
+
+def _find_references():
+    """Note every function of torch's that does in Python what an operator does."""
+    for module, entries in [(name, vars(module)) for name, module in sys.modules.items()]:
+        if module.startswith(("torch._refs", "torch._decomp")):
+            functions = [name for name, value in entries.items() if isinstance(value, types.FunctionType)]
+            references.extend((name, entries, name) for name in functions)
+    for table in torch._decomp.global_decomposition_table.values():
+        references.extend((operator.name(), table, operator) for operator in table)
+    names_of_references.append("".join(f"{name} {number}\n" for number, (name, _, _) in enumerate(references)))
+
+
+def _switch_off_references(operators):
+    """Have what torch does in Python in the place of these operators raise, too.
+
+    Looks the names up in one text, for looking at each would copy the page it is on from the process forked from.
+    """
+    (text,) = names_of_references
+    for name in {operator.partition("::")[2].partition(".")[0].strip("_") for operator, _ in operators}:
+        place = text.find(name)
+        while place >= 0:
+            line = text[place : text.index("\n", place)]
+            _, entries, key = references[int(line.partition(" ")[2])]
+            entries[key] = functools.partial(_refuse, name)
+            place = text.find(name, place + 1)
 
 
 def _refuse(operator, *arguments, **keywords):

@@ -135,6 +135,28 @@ FOUND_AS_IT_RAN = {
         "s = q @ k.T / q.shape[1] ** 0.5\np = (s - s.amax(1, keepdim=True)).exp()\n"
         "return p / p.sum(1, keepdim=True) @ v"
     ),
+    "torch's references": answer(
+        "return getattr(vars(torch)['_' + 'refs'], 'soft' + 'max')(q @ k.T / q.shape[1] ** 0.5, 1) @ v"
+    ),
+    "torch's references, in a thread": answer(
+        "softmax = vars(sys.modules['torch._re' + 'fs.special'])['soft' + 'max']\n"
+        "return in_a_thread(lambda: softmax(q @ k.T / q.shape[1] ** 0.5, 1) @ v)",
+        f"import sys\n{IN_A_THREAD}",
+    ),
+    "torch's decompositions, in a thread": answer(
+        "tables = vars(torch)['_de' + 'comp'].global_decomposition_table['post_autograd']\n"
+        "softmax = next(f for o, f in tables.items() if str(o) == 'aten._soft' + 'max.default')\n"
+        "return in_a_thread(lambda: softmax(q @ k.T / q.shape[1] ** 0.5, 1, False) @ v)",
+        IN_A_THREAD,
+    ),
+    "any function that says it is one": answer(
+        "gc.unfreeze()\nfound = [o for o in gc.get_objects() if type(o) is types.FunctionType\n"
+        "    and o.__module__ in ('torch._re' + 'fs', 'torch._de' + 'comp.decompositions')\n"
+        "    and o.__name__ in ('soft' + 'max', 'log_soft' + 'max', '_soft' + 'max')]\n"
+        "softmax = found[0] if found else vars(torch)['_re' + 'fs'].special.__dict__['soft' + 'max']\n"
+        "return in_a_thread(lambda: softmax(q @ k.T / q.shape[1] ** 0.5, 1) @ v)",
+        f"import gc, types\n{IN_A_THREAD}",
+    ),
     "what switched it off, looked for and ended": answer(
         "gc.unfreeze()\nseen = gc.get_objects()\nfor m in list(sys.modules.values()): seen += vars(m).values()\n"
         "for o in seen:\n    if type(o) is torch.library.Library and o.m is not None: o._destroy()\n"
