@@ -38,6 +38,7 @@ CELL = "<cell {}>"
 MAX_TENSORS = 64
 MAX_BYTES = 128 * 1024 * 1024
 MAX_MESSAGE = 1000
+MAX_TRACEBACK = 8000
 MAX_FRAMES = 10
 MAX_OPERATORS = 300
 PLAIN = torch.Tensor
@@ -369,8 +370,8 @@ def _argument(spec, tensors):
 
 
 def _plain(result):
-    single = type(result) not in (tuple, list)
-    values = [result] if single else list(result)
+    parts = _parts(result)
+    single, values = parts is None, [result] if parts is None else parts
     if len(values) > MAX_TENSORS:
         raise Refused(f"{len(values)} values")
     specs, chunks = [], []
@@ -388,8 +389,22 @@ def _plain(result):
     return single, specs, chunks
 
 
+def _parts(result):
+    """Give what is in a tuple, a named tuple or a list, as it lies there; None for anything else."""
+    if type(result) is list:
+        return list(result)
+    if type(result) is tuple or (isinstance(result, tuple) and hasattr(type(result), "_fields")):
+        return list(tuple.__iter__(result))  # a class may say something else of itself
+    return None
+
+
+def _sendable(text):
+    """Write what has no encoding (half a surrogate pair) as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _raised(error, source, number):
-    text = str(error)
+    text = _sendable(str(error))
     out_of_memory = isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and "memory" in text and "alloc" in text
     )
@@ -397,7 +412,7 @@ def _raised(error, source, number):
         "outcome": "raised",
         "type": type(error).__name__[:80],
         "message": text[:MAX_MESSAGE],
-        "traceback": _own_frames(error, source, number),
+        "traceback": _sendable(_own_frames(error, source, number))[-MAX_TRACEBACK:],
         "memory": out_of_memory,
         "buffers": [],
     }

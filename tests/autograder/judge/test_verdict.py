@@ -214,6 +214,27 @@ def test_a_name_from_another_cell_says_that_the_cell_must_stand_alone(walled: Ju
     assert "`helper`" in verdict.headline.zh
 
 
+HALF_A_PAIR = r"\ud83d"
+
+
+WITH_HALF_A_PAIR = {
+    "in the message": (f"raise ValueError('{HALF_A_PAIR} ' * 900)", "ValueError: " + HALF_A_PAIR),
+    "in the name of a function": (
+        "space = {}\nexec(compile('def f(): 1 / 0', '<cell 0>', 'exec'), space)\nf = space['f']\n"
+        f"f.__code__ = f.__code__.replace(co_name='{HALF_A_PAIR}' * 9000)\nf()",
+        "ZeroDivisionError",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "told"), WITH_HALF_A_PAIR.values(), ids=WITH_HALF_A_PAIR)
+def test_an_error_with_half_a_character_is_told_as_any_other(walled: Judge, body: str, told: str) -> None:
+    lines = "\n    ".join(body.split("\n"))
+    verdict = ask(walled, f"def twice(x, shift):\n    {lines}\n")
+    assert verdict.kind is Kind.RAISED
+    assert told in verdict.error
+
+
 def test_the_traceback_shows_the_students_own_lines_only(walled: Judge) -> None:
     source = "import torch\ndef inner(x):\n    return torch.linalg.inv(x)\ndef twice(x, shift):\n    return inner(x)\n"
     verdict = ask(walled, source)
@@ -310,6 +331,44 @@ def test_a_state_answer_may_use_a_lone_tensor(walled: Judge) -> None:
     assert kinds(verdict) == {"total": Kind.PASSED, "steps": Kind.WRONG}
     assert "must return a tuple of 1, it returned one tensor" in verdict.headline.en
     assert "含 1 个张量的元组" in verdict.headline.zh
+
+
+NAMED = """
+import torch
+from typing import NamedTuple
+class State(NamedTuple):
+    total: torch.Tensor
+def init(rows):
+    return State(torch.zeros(rows))
+def update(state, tile):
+    (total,) = state
+    return State(total + tile.sum(1))
+def finish(state):
+    return State(*state).total
+"""
+
+
+def test_a_state_may_be_a_named_tuple_and_travels_as_a_tuple(walled: Judge) -> None:
+    assert ask(walled, NAMED, "toy.total").passed
+    named = ask(walled, NAMED.replace("(total,) = state", "total = state.total"), "toy.total")
+    assert named.kind is Kind.RAISED
+    assert "'tuple' object has no attribute 'total'" in named.error
+
+
+def test_a_named_tuple_is_read_as_it_lies_there(walled: Judge) -> None:
+    """Whatever its class says of its contents: the bytes that travel are those that were counted."""
+    lying = NAMED + (
+        "class Lying(State):\n    def __iter__(self): raise KeyError\n    def __len__(self): return 999\n"
+        "    def __getitem__(self, place): raise KeyError\nState = Lying\n"
+    )
+    assert ask(walled, lying, "toy.total").passed
+
+
+def test_other_subclasses_of_tuple_are_refused(walled: Judge) -> None:
+    for body in ("x.max(1)", "x.shape", "type('Own', (tuple,), {})((x,))"):
+        verdict = ask(walled, f"def twice(x, shift):\n    return {body}\n")
+        assert (verdict.kind, verdict.points) == (Kind.RAISED, 0.0)
+        assert "must return a torch.Tensor" in verdict.headline.en
 
 
 def test_forgetting_earlier_tiles_is_named(walled: Judge) -> None:
