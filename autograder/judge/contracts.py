@@ -80,8 +80,9 @@ class Patience:
         elif outcome.end in (End.NOT_WRITTEN, End.MISSING):
             self._final[answer, outcome.function] = outcome
         if outcome.end in DEADLY:
-            # Who waits for what never comes has made no mistake that another case could tell more of.
-            more = self._most_deaths if outcome.end is End.IDLE else 1
+            # Who waits for what never comes has made no mistake that another case could tell more of; and a swarm
+            # takes many times its limit to count and to end.
+            more = self._most_deaths if outcome.end is End.IDLE or outcome.swarm else 1
             self._deaths[answer] = self._deaths.get(answer, 0) + more
             self._dead_properties.add((answer, drawn.property.name))
         return outcome

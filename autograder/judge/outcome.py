@@ -74,7 +74,7 @@ class Outcome:
     values: what it returned; `single` tells a lone tensor from a tuple of one.   error_type, message, traceback: what
     it raised, untrusted text.   operators, largest: what the meter saw.   printed: what the call wrote, untrusted text.
     detail: for a person who looks for the reason, untrusted too.   loading: it ended while the cell itself ran, before
-    the call; printed_loading: what the cell wrote then.
+    the call; printed_loading: what the cell wrote then.   swarm: it ended among far more processes than answers need.
     """
 
     end: End
@@ -90,6 +90,7 @@ class Outcome:
     printed: str = ""
     loading: bool = False
     printed_loading: str = ""
+    swarm: bool = False
 
     @property
     def kind(self) -> Kind:

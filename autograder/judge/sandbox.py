@@ -144,7 +144,8 @@ class Worker:
             return Outcome(End.GARBLED, function, detail=one_line(str(error)), printed=self._capture.take())
         except WorkerGone as gone:
             self.end()
-            return Outcome(gone.end, function, detail=gone.detail, printed=self._capture.take())
+            printed = self._capture.take()
+            return Outcome(gone.end, function, detail=gone.detail, printed=printed, swarm=watch.saw_a_swarm)
         self._drain()  # printed before the reply was sent, so it is here by now
         return from_reply(reply, frame.tensors, function, self._capture.take())
 

@@ -21,6 +21,8 @@ LOOKING = 0.1
 WASTED = {Wish.REST: 1.0, Wish.STALLED: 0.25, Wish.RUN: 0.05}
 # Who dies by time with so much of its memory taken has looped over a MemoryError.
 FULL = 0.75
+# More processes at once than any answer needs.
+SWARM = 30
 
 
 class Overrun(NamedTuple):
@@ -98,6 +100,7 @@ class Watch:
         self._look, self._clock = look, clock
         self._fresh = look(root, clock())
         self._most_held = 0
+        self.saw_a_swarm = False
         self.begin()
 
     @property
@@ -121,6 +124,7 @@ class Watch:
         began = self._clock()
         now = self._look(self._root, began)
         self._spent.add(now, longest=2 * self._pace)
+        self.saw_a_swarm |= len(now.resident) > SWARM
         over = self._memory_over(now) or self._time_over()
         ended = self._clock()
         self._pace = max(TICK_SECONDS, (ended - began) / LOOKING)

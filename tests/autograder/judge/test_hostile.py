@@ -323,6 +323,19 @@ def test_processes_are_counted_so_that_a_fork_bomb_fizzles(isolating: Judge) -> 
     assert 1 <= int(printed.split("made")[1].split()[0]) <= 64
 
 
+@pytest.mark.parametrize(("processes", "tried"), [(45, 1), (5, 2)])
+def test_a_swarm_is_met_once_and_the_other_cases_are_left(judge: Judge, processes: int, tried: int) -> None:
+    verdict = ask(
+        judge,
+        answer(
+            f"for _ in range({processes}):\n    if os.fork() == 0:\n        import time\n        time.sleep(30)\n"
+            "        os._exit(0)\nwhile True: pass"
+        ),
+    )
+    ends = [result.kind for result in verdict.properties]
+    assert sorted(ends) == sorted([Kind.TIME_LIMIT] * tried + [Kind.NOT_RUN] * (len(ends) - tried))
+
+
 def test_the_disk_and_memory_files_fill_up_without_harm(isolating: Judge) -> None:
     look = (
         "try:\n    with open('/tmp/big', 'wb') as f:\n        for _ in range(1000): f.write(bytes(1 << 20))\n"
