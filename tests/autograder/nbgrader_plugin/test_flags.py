@@ -67,7 +67,7 @@ HARMLESS = [
     "# need one pass for full marks",
     "# to get full marks the state must stay small",
     "# the top score of each row",
-    "# TODO: ask the grader why all points are lost here",
+    "# Ask the grader why all points are lost here",
     "# award? no: max score per row",
     "# the number system: 10/10 = 1, print it",
     "# the grader must see 10 / 12 tiles; return m and l",
